@@ -1,0 +1,48 @@
+import { ExitCode } from '#primary/exit'
+import { type RunningProxy, startProxy } from '#primary/proxy'
+import { formatConfigProblem } from '#shared/errors'
+import { createLogger } from '#shared/logger'
+import type { LogTarget } from '#shared/worker-control'
+
+import type { ConfigFile } from './read-config-file.ts'
+
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
+
+/**
+ * Run the proxy until a signal stops it: the first one lets open connections finish (up to `shutdown-timeout`), the
+ * second ends the process at once (decision O6).
+ * @returns the exit code of a clean stop
+ * @throws OperatorError if it cannot start, and whatever makes it unable to go on
+ */
+export async function serve(
+  file: ConfigFile,
+  options: { log: LogTarget; onListening?: (proxy: RunningProxy) => void },
+): Promise<ExitCode> {
+  const log = createLogger(options.log)
+  for (const warning of file.warnings)
+    log.warn({ file: file.path, path: warning.path }, `configuration: ${formatConfigProblem(warning)}`)
+
+  const stopping = new AbortController()
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping.signal.aborted) {
+      log.info({ signal }, 'second signal, ending at once')
+      // The end of the process closes every socket.
+      process.exit(ExitCode.ok)
+    }
+    log.info({ signal }, 'stopping, a second signal ends at once')
+    stopping.abort()
+  }
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal)
+  try {
+    const proxy = await startProxy(file.config, { log: options.log })
+    options.onListening?.(proxy)
+    // `finished` tells how a stop ended, so that a failure of it is not reported twice.
+    const stop = (): void => void proxy.stop().catch(() => {})
+    if (stopping.signal.aborted) stop()
+    else stopping.signal.addEventListener('abort', stop, { once: true })
+    await proxy.finished
+  } finally {
+    for (const signal of STOP_SIGNALS) process.off(signal, onSignal)
+  }
+  return ExitCode.ok
+}

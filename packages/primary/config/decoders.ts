@@ -1,0 +1,109 @@
+import type { PreferIp } from '#shared/dc'
+
+import { describeValue } from './describe.ts'
+
+/**
+ * What a decoder made of one TOML value. A failure says what would be right, beginning with "expected"; when only a
+ * part of the value is wrong, `found` is that part in words. A notice is a value taken with a change.
+ */
+export type Decoded<T> =
+  | { ok: true; value: T; notice?: string }
+  | { ok: false; expected: string; found?: string }
+
+/** Integers arrive as bigint and floats as number, so that `8192.0` is not taken for a count. */
+export type Decoder<T> = (found: unknown) => Decoded<T>
+
+/** Enough for any machine, far below what a typing error of three more zeros gives (decision C3). */
+export const MAX_COUNT = 1_000_000
+const MAX_PORT = 65_535
+/** A path or a name longer than this is a mistake of pasting. */
+const MAX_HTTP_PATH_LENGTH = 1024
+
+export function fail(expected: string): { ok: false; expected: string } {
+  return { ok: false, expected }
+}
+
+export const decodeBoolean: Decoder<boolean> = (found) =>
+  typeof found === 'boolean' ? { ok: true, value: found } : fail('expected true or false, without quotes')
+
+/** Integers from `min` to `max`, both included. */
+export function decodeInteger(min: number, max: number): Decoder<number> {
+  return (found) =>
+    typeof found === 'bigint' && found >= BigInt(min) && found <= BigInt(max)
+      ? { ok: true, value: Number(found) }
+      : fail(`expected an integer from ${min} to ${max}`)
+}
+
+/** Counts of things; `min` is 0 where none is a meaningful answer. */
+export function decodeCount(min: 0 | 1): Decoder<number> {
+  return decodeInteger(min, MAX_COUNT)
+}
+
+export const decodePort: Decoder<number> = decodeInteger(1, MAX_PORT)
+
+/** Texts out of a closed list, in any letter case (operator.md §1.2). */
+export function decodeOneOf<const T extends string>(choices: readonly T[]): Decoder<T> {
+  const expected = `expected one of ${choices.map((choice) => `"${choice}"`).join(', ')}`
+  return (found) => {
+    const lower = typeof found === 'string' ? found.toLowerCase() : undefined
+    const value = choices.find((choice) => choice === lower)
+    return value === undefined ? fail(expected) : { ok: true, value }
+  }
+}
+
+export const decodePreferIp: Decoder<PreferIp> = decodeOneOf([
+  'prefer-ipv4',
+  'prefer-ipv6',
+  'only-ipv4',
+  'only-ipv6',
+])
+
+/** `metrics`, `/metrics/` and `//metrics` are all `/metrics`; the empty text is `/` (operator.md §1.2). */
+export const decodeHttpPath: Decoder<string> = (found) => {
+  // A question mark or a fragment would never match a request path, and controls cannot be requested at all.
+  if (typeof found !== 'string' || found.length > MAX_HTTP_PATH_LENGTH || !/^[\x21-\x7e]*$/.test(found))
+    return fail('expected a URL path such as "/metrics"')
+  if (/[?#]/.test(found)) return fail('expected a URL path such as "/metrics", without ? and #')
+  return { ok: true, value: `/${found.replace(/^\/+|\/+$/g, '')}` }
+}
+
+export const decodeMetricPrefix: Decoder<string> = (found) =>
+  typeof found === 'string' && /^[a-z0-9]+$/.test(found)
+    ? { ok: true, value: found }
+    : fail('expected a prefix of small letters and digits, such as "mtg"')
+
+/** `"auto"`, or a number from 1 to `max`. */
+export function decodeAutoOrInteger(max: number): Decoder<number | 'auto'> {
+  const decodeNumber = decodeInteger(1, max)
+  return (found) => {
+    if (found === 'auto') return { ok: true, value: 'auto' }
+    const decoded = decodeNumber(found)
+    return decoded.ok ? decoded : fail(`expected "auto" or an integer from 1 to ${max}`)
+  }
+}
+
+/** A table whose keys are not ours to know: `[secrets]`, `[dc]`. Its entries are decoded one by one. */
+export const decodeTable: Decoder<TomlTable> = (found) =>
+  isTable(found) ? { ok: true, value: found } : fail('expected a table')
+
+/** One value, or an array of at least one, each by the same decoder. */
+export function decodeOneOrMore<T>(decode: Decoder<T>, what: string): Decoder<readonly T[]> {
+  return (found) => {
+    const list: readonly unknown[] = Array.isArray(found) ? found : [found]
+    if (list.length === 0) return fail(`expected at least one ${what}`)
+    const values: T[] = []
+    for (const element of list) {
+      const decoded = decode(element)
+      if (!decoded.ok) return { found: describeValue(element), ...decoded }
+      values.push(decoded.value)
+    }
+    return { ok: true, value: values }
+  }
+}
+
+export type TomlTable = Readonly<Record<string, unknown>>
+
+/** Tables come without a prototype from the parser; dates and arrays are objects too, but no tables. */
+export function isTable(value: unknown): value is TomlTable {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+}

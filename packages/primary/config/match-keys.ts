@@ -1,0 +1,109 @@
+import type { ConfigProblem } from '#shared/errors'
+
+import { isTable, type TomlTable } from './decoders.ts'
+import { describeValue, formatPath } from './describe.ts'
+import type { KeyLines } from './key-lines.ts'
+import { KEYS_WITHOUT_EFFECT, type KeyWithoutEffect } from './keys-without-effect.ts'
+import { findNearest } from './nearest.ts'
+import { type ConfigKey, SCHEMA } from './schema.ts'
+
+/** A node of the tree of known keys: a section, or one of the two sorts of leaves. */
+type KnownKey =
+  | { kind: 'section'; name: string; children: Map<string, KnownKey> }
+  | { kind: 'value'; name: string; key: ConfigKey }
+  | { kind: 'no-effect'; name: string; row: KeyWithoutEffect }
+
+type Section = Extract<KnownKey, { kind: 'section' }>
+
+// The keys of an object literal with this mapped type are exactly its keys, which Object.keys forgets.
+export const CONFIG_KEYS = Object.keys(SCHEMA) as readonly ConfigKey[]
+const ROOT: Section = buildKnownKeys()
+
+/** Everything that may stand above the first section or open one: lower case to the usual spelling. */
+export const GLOBAL_KEYS: ReadonlyMap<string, string> = new Map(
+  [...ROOT.children].map(([lower, known]) => [lower, known.name]),
+)
+
+export interface MatchedKeys {
+  readonly found: ReadonlyMap<ConfigKey, { readonly path: readonly string[]; readonly value: unknown }>
+  readonly problems: readonly ConfigProblem[]
+  /** Keys nobody knows: ignored, and perhaps the reason why another key is missing. */
+  readonly unknown: readonly ConfigProblem[]
+  /** Keys of the reference that do nothing here. */
+  readonly withoutEffect: readonly ConfigProblem[]
+}
+
+/** Pairs the keys of a file with those of the schema, letter case aside (decision C2). */
+export function matchKeys(file: TomlTable, lines: KeyLines): MatchedKeys {
+  const found = new Map<ConfigKey, { path: readonly string[]; value: unknown }>()
+  const problems: ConfigProblem[] = []
+  const unknown: ConfigProblem[] = []
+  const withoutEffect: ConfigProblem[] = []
+  matchSection(file, ROOT, [])
+  return { found, problems, unknown, withoutEffect }
+
+  function matchSection(table: TomlTable, section: Section, parent: readonly string[]): void {
+    const spellings = new Map<string, string>()
+    for (const [written, value] of Object.entries(table)) {
+      const path = [...parent, written]
+      const known = section.children.get(written.toLowerCase())
+      if (known === undefined) {
+        unknown.push(report(path, explainUnknown(written, section)))
+        continue
+      }
+      const other = spellings.get(known.name)
+      if (other !== undefined) {
+        problems.push(report(path, `expected only one of ${other} and ${written}: they are the same key`))
+        continue
+      }
+      spellings.set(known.name, written)
+      if (known.kind === 'value') found.set(known.key, { path, value })
+      else if (known.kind === 'no-effect') withoutEffect.push(report(path, explainNoEffect(known.row)))
+      else if (isTable(value)) matchSection(value, known, path)
+      else problems.push({ ...report(path, 'expected a table'), found: describeValue(value) })
+    }
+  }
+
+  function report(path: readonly string[], expected: string): ConfigProblem {
+    const line = lines.find(path)
+    return { path: formatPath(path), ...(line === undefined ? {} : { line }), expected }
+  }
+}
+
+function explainNoEffect(row: KeyWithoutEffect): string {
+  const what = 'accepted, but has no effect in this version'
+  return row.instead === undefined ? what : `${what}: ${row.instead}`
+}
+
+function explainUnknown(written: string, section: Section): string {
+  const global = section === ROOT ? undefined : GLOBAL_KEYS.get(written.toLowerCase())
+  if (global !== undefined)
+    return `unknown key, ignored: ${global} is a global key, move it above the first [section]`
+  const sibling = findNearest(
+    written,
+    [...section.children.values()].map((known) => known.name),
+  )
+  if (sibling !== undefined) return `unknown key, ignored: did you mean ${sibling}?`
+  // The right word in the wrong section: `idle` instead of `network.timeout.idle`.
+  const elsewhere = CONFIG_KEYS.find((key) => key.endsWith(`.${written.toLowerCase()}`))
+  return elsewhere === undefined ? 'unknown key, ignored' : `unknown key, ignored: did you mean ${elsewhere}?`
+}
+
+function buildKnownKeys(): Section {
+  const root: Section = { kind: 'section', name: '', children: new Map() }
+  for (const key of CONFIG_KEYS) insert(root, key, (name) => ({ kind: 'value', name, key }))
+  for (const row of KEYS_WITHOUT_EFFECT) insert(root, row.key, (name) => ({ kind: 'no-effect', name, row }))
+  return root
+}
+
+function insert(root: Section, path: string, build: (name: string) => KnownKey): void {
+  const names = path.split('.')
+  const last = names.pop() ?? ''
+  let section = root
+  for (const name of names) {
+    const child = section.children.get(name) ?? { kind: 'section', name, children: new Map() }
+    section.children.set(name, child)
+    if (child.kind === 'section') section = child
+  }
+  section.children.set(last, build(last))
+}

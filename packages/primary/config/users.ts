@@ -1,0 +1,132 @@
+import type { UserConfig } from '#shared/config'
+import type { ConfigProblem } from '#shared/errors'
+import { formatSecretHex } from '#shared/secret'
+
+import { isTable, type TomlTable } from './decoders.ts'
+import { describeSecretValue, formatPath } from './describe.ts'
+import type { KeyLines } from './key-lines.ts'
+import { GLOBAL_KEYS } from './match-keys.ts'
+import { findNearest } from './nearest.ts'
+import { decodeSecrets, type SecretList } from './secrets.ts'
+
+/** The user of a file that has only a `secret` (operator.md §1.3). */
+const DEFAULT_USER = 'default'
+const MAX_NAME_LENGTH = 64
+/** Code points, not UTF-16 units: names may be written in any script. */
+const USER_NAME = new RegExp(`^\\P{Cc}{1,${MAX_NAME_LENGTH}}$`, 'u')
+const USER_KEYS = ['secret']
+
+export interface UsersResult {
+  /** Sorted bytewise by name. */
+  readonly users: readonly UserConfig[]
+  readonly problems: readonly ConfigProblem[]
+  readonly warnings: readonly ConfigProblem[]
+  /** Global keys that were written after `[secrets]` and so became entries of it. */
+  readonly misplacedKeys: ReadonlySet<string>
+}
+
+/**
+ * The users of `[secrets]`, or the one of `secret` if there are none (operator.md §6.3). Names written under
+ * `[secrets]` stay as they are written, so that each appears in the statistics: two names with one key but different
+ * hosts are two users.
+ */
+export function collectUsers(section: TomlTable, single: SecretList | null, lines: KeyLines): UsersResult {
+  const users: UserConfig[] = []
+  const problems: ConfigProblem[] = []
+  const warnings: ConfigProblem[] = []
+  const misplacedKeys = new Set<string>()
+
+  for (const [name, value] of Object.entries(section)) {
+    const path = ['secrets', name]
+    const at = { path: formatPath(path), ...lineOf(lines, path) }
+    const globalKey = GLOBAL_KEYS.get(name.toLowerCase())
+    const given = isTable(value) ? readSecretKey(value) : value
+    const decoded = decodeSecrets(given)
+    if (!decoded.ok && globalKey !== undefined) {
+      misplacedKeys.add(globalKey)
+      problems.push({ ...at, expected: explainMisplaced(globalKey) })
+      continue
+    }
+    if (!decoded.ok) {
+      const found = decoded.found ?? describeSecretValue(given)
+      problems.push({ ...at, ...(given === undefined ? {} : { found }), expected: decoded.expected })
+      continue
+    }
+    if (!isUserName(name)) {
+      problems.push({
+        ...at,
+        expected: `expected a name of 1 to ${MAX_NAME_LENGTH} characters, none a control`,
+      })
+      continue
+    }
+    // Of all global keys only this one can hold what a user holds, and so pass for a user unnoticed.
+    if (globalKey === 'secret')
+      warnings.push({ ...at, expected: `this is a user called "${name}"; ${explainMisplaced(globalKey)}` })
+    if (isTable(value)) warnings.push(...findUnknownUserKeys(path, value, lines))
+    users.push({ name, secrets: decoded.value })
+  }
+
+  users.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
+  problems.push(...findSharedSecrets(users, lines))
+  if (users.length === 0 && single !== null) users.push({ name: DEFAULT_USER, secrets: single })
+  return { users, problems, warnings, misplacedKeys }
+}
+
+function readSecretKey(table: TomlTable): unknown {
+  return Object.entries(table).find(([key]) => isUserKey(key))?.[1]
+}
+
+function isUserKey(key: string): boolean {
+  return USER_KEYS.includes(key.toLowerCase())
+}
+
+function isUserName(name: string): boolean {
+  return USER_NAME.test(name)
+}
+
+/** TOML puts every key after a `[section]` line into that section, however it is indented. */
+function explainMisplaced(key: string): string {
+  return `${key} is a global key, but stands after [secrets] and so inside of it: move it above the first [section]`
+}
+
+/** A key with the same host under two names would count for whoever comes first in the list (operator.md §6.3). */
+function findSharedSecrets(users: readonly UserConfig[], lines: KeyLines): ConfigProblem[] {
+  const owners = new Map<string, string>()
+  const problems: ConfigProblem[] = []
+  for (const user of users) {
+    for (const secret of user.secrets) {
+      const identity = formatSecretHex({ key: secret.key, host: normalizeHost(secret.host) })
+      const owner = owners.get(identity)
+      if (owner === undefined) {
+        owners.set(identity, user.name)
+        continue
+      }
+      const path = ['secrets', user.name]
+      const who = owner === user.name ? 'twice here' : `also that of ${formatPath(['secrets', owner])}`
+      const expected = `the secret is ${who}: expected each key with one host only once`
+      problems.push({ path: formatPath(path), ...lineOf(lines, path), expected })
+    }
+  }
+  return problems
+}
+
+/** As host names are compared in a ClientHello (decision W1). */
+function normalizeHost(host: string): string {
+  return host.replace(/\.$/, '').toLowerCase()
+}
+
+function findUnknownUserKeys(path: readonly string[], table: TomlTable, lines: KeyLines): ConfigProblem[] {
+  return Object.keys(table)
+    .filter((key) => !isUserKey(key))
+    .map((key) => {
+      const nearest = findNearest(key, USER_KEYS)
+      const hint =
+        nearest === undefined ? 'unknown key, ignored' : `unknown key, ignored: did you mean ${nearest}?`
+      return { path: formatPath([...path, key]), ...lineOf(lines, [...path, key]), expected: hint }
+    })
+}
+
+function lineOf(lines: KeyLines, path: readonly string[]): { line?: number } {
+  const line = lines.find(path)
+  return line === undefined ? {} : { line }
+}

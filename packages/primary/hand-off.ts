@@ -1,0 +1,70 @@
+import type { Socket } from 'node:net'
+import { LRUCache } from 'lru-cache'
+import type { HandOff, UserSeen } from '#shared/hand-off'
+import { plainAddress, toNetwork } from '#shared/network'
+import type { CounterRow } from '#shared/state/counters'
+import { slot } from '#shared/state/layout'
+import type { WorkerPool, WorkerThread } from './worker-pool.ts'
+
+/** Networks whose last user is remembered; about 100 bytes each. */
+const MAX_USER_HINTS = 65_536
+
+const CONCURRENCY_LIMITED = slot('concurrency_limited')
+const HAND_OFFS_FAILED = slot('hand_offs_failed')
+
+/** Gives accepted sockets to the least loaded worker, within the limit on connections. */
+export class HandOffs {
+  readonly #pool: WorkerPool
+  readonly #counters: CounterRow
+  readonly #concurrency: number
+  /** Network → ledger slot of the user who came last from there (decision W17). */
+  readonly #userHints: LRUCache<string, number>
+
+  constructor(pool: WorkerPool, counters: CounterRow, concurrency: number) {
+    this.#pool = pool
+    this.#counters = counters
+    this.#concurrency = concurrency
+    this.#userHints = new LRUCache({ max: MAX_USER_HINTS })
+  }
+
+  /** Take an accepted, paused socket: it is handed over or destroyed when this returns. */
+  take(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket
+    if (remoteAddress === undefined || remotePort === undefined) {
+      socket.destroy() // reset before we could look at it
+      return
+    }
+    if (this.#pool.load() >= this.#concurrency) {
+      this.#counters.add(CONCURRENCY_LIMITED, 1)
+      socket.destroy()
+      return
+    }
+    const worker = this.#pool.leastLoaded()
+    const address = plainAddress(remoteAddress)
+    const userHint = this.#userHints.get(toNetwork(address)) ?? -1
+    if (worker === null || !post(worker, { socket, remoteAddress: address, remotePort, userHint })) {
+      this.#counters.add(HAND_OFFS_FAILED, 1)
+    }
+  }
+
+  /** A worker found another user than the hint said. */
+  remember({ remoteAddress, userSlot }: UserSeen): void {
+    this.#userHints.set(toNetwork(remoteAddress), userSlot)
+  }
+}
+
+function post(worker: WorkerThread, handOff: HandOff): boolean {
+  const { socket } = handOff
+  let moved = true
+  try {
+    worker.handOff(handOff)
+  } catch {
+    moved = false // reset meanwhile: its handle is gone
+  }
+  // A moved socket leaves a destroyed shell. Alive here means that the thread is gone and nobody would ever close it.
+  if (!socket.destroyed) {
+    moved = false
+    socket.destroy()
+  }
+  return moved
+}

@@ -1,0 +1,99 @@
+/** What the HTTP servers for operators have in common: limits, methods, addresses, errors. */
+import { METHODS } from 'node:http'
+import { getSystemErrorMessage } from 'node:util'
+
+import fastify, { type FastifyInstance, type RouteHandlerMethod } from 'fastify'
+import { formatHostPort, type HostPort } from '#shared/dc'
+import { OperatorError } from '#shared/errors'
+
+/** Scrapers, a panel, a health check and somebody at a terminal; more is somebody's mistake. */
+const MAX_CONNECTIONS = 64
+/** No request here needs more than a token and a few usual headers. */
+const MAX_HEADER_BYTES = 8 * 1024
+/** A request has no body worth waiting for: whoever needs longer is holding on to the connection. */
+const REQUEST_TIMEOUT_MS = 5_000
+/** Longer than the usual scrape interval of 15 s, so that a scraper keeps its connection. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000
+/** Node looks for overdue requests this often. */
+const CHECK_INTERVAL_MS = 1_000
+
+export interface RunningHttpServer {
+  /** Where it listens, with the real port. */
+  readonly address: HostPort
+  /** Ends at once: open connections are closed. */
+  close(): Promise<void>
+}
+
+/** `onError` is told of errors in handlers: these are ours, the client learns only that there was one. */
+export function createHttpServer(onError: (error: unknown) => void): FastifyInstance {
+  const server = fastify({
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_INTERVAL_MS,
+    },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    forceCloseConnections: true,
+  })
+  server.server.maxConnections = MAX_CONNECTIONS
+  // Every method Node can parse, so that a known path answers each of them, with 405 if need be.
+  for (const method of METHODS) if (!server.supportedMethods.includes(method)) server.addHttpMethod(method)
+  // Bodies are not read: without this a content type unknown to Fastify would turn a 405 into a 415.
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  server.setNotFoundHandler((_request, reply) =>
+    reply.code(404).type('text/plain').send('404 page not found\n'),
+  )
+  server.setErrorHandler((error, _request, reply) => {
+    const statusCode = (error as { statusCode?: number }).statusCode ?? 500 // Fastify's own errors have one
+    if (statusCode >= 500) onError(error)
+    return reply
+      .code(statusCode)
+      .type('text/plain')
+      .send(statusCode < 500 ? 'bad request\n' : 'internal error\n')
+  })
+  return server
+}
+
+/** Answer GET and HEAD on a path by `handler`, every other method by 405 (decision O2). */
+export function serveReadOnly(server: FastifyInstance, path: string, handler: RouteHandlerMethod): void {
+  server.get(path, handler)
+  server.route({
+    method: server.supportedMethods.filter((method) => method !== 'GET' && method !== 'HEAD'),
+    url: path,
+    handler: (_request, reply) =>
+      reply.code(405).header('Allow', 'GET, HEAD').type('text/plain').send('405 method not allowed\n'),
+  })
+}
+
+/** Listen. `what` names the server in the error: throws an OperatorError `cannot start <what> on <address>: <reason>`. */
+export async function listenHttp(
+  server: FastifyInstance,
+  address: HostPort,
+  what: string,
+): Promise<RunningHttpServer> {
+  try {
+    await server.listen({ host: address.host, port: address.port })
+  } catch (cause) {
+    await server.close()
+    throw new OperatorError(`cannot start ${what} on ${formatHostPort(address)}: ${describe(cause)}`, {
+      cause,
+    })
+  }
+  const bound = server.server.address()
+  const port = typeof bound === 'object' && bound !== null ? bound.port : address.port
+  return {
+    address: { host: address.host, port },
+    close: async () => {
+      await server.close()
+    },
+  }
+}
+
+/** What the system says, without the address that Node repeats in its message. */
+function describe(cause: unknown): string {
+  const errno = cause instanceof Error && 'errno' in cause ? cause.errno : undefined
+  if (typeof errno === 'number') return getSystemErrorMessage(errno)
+  return cause instanceof Error ? cause.message : String(cause)
+}

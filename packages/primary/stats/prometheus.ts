@@ -1,0 +1,158 @@
+/**
+ * The Prometheus exporter (operator.md §7, decision O4): the families of layout.ts under the operator's prefix, and
+ * those of the process. Nothing is pushed; numbers are summed when somebody scrapes.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import type { StatsConfig } from '#shared/config'
+import type { CounterSums } from '#shared/state/counters'
+import {
+  listDcSeries,
+  listSeries,
+  MAX_DC_ADDRESSES,
+  METRICS,
+  type Metric,
+  type Series,
+} from '#shared/state/layout'
+
+import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
+
+/** What a position in the per-address counters means. */
+export interface DcAddress {
+  readonly ip: string
+  readonly dc: number
+}
+
+export interface PrometheusOptions {
+  readonly config: StatsConfig['prometheus']
+  readonly sums: CounterSums
+  /** By position. A position keeps its meaning while the process lives. */
+  readonly dcAddresses: () => readonly DcAddress[]
+  /** Of the program. */
+  readonly version: string
+  /** An error while collecting: the scraper gets status 500. */
+  readonly onError?: (error: unknown) => void
+}
+
+type MetricDefinition = (typeof METRICS)[number]
+
+/** Throws an OperatorError `cannot start Prometheus exporter on …` when the address cannot be had. */
+export function startPrometheus(options: PrometheusOptions): Promise<RunningHttpServer> {
+  const { config } = options
+  const registry = buildRegistry(options)
+  const ofProcess = processRegistry()
+  const server = createHttpServer(options.onError ?? (() => {}))
+  serveReadOnly(server, '/*', async (request, reply) => {
+    if (!isServed(request.url, config.httpPath)) return reply.callNotFound()
+    const text = `${await registry.metrics()}\n${await ofProcess.metrics()}`
+    // Always the plain text format: in OpenMetrics counters would have to be renamed to `…_total`.
+    return reply.header('Content-Type', registry.contentType).send(Buffer.from(text))
+  })
+  return listenHttp(server, config.bindTo, 'Prometheus exporter')
+}
+
+/** A path that ends with a slash stands for all below it, so that `/` answers every URL. */
+function isServed(url: string, httpPath: string): boolean {
+  const path = url.replace(/[?#].*$/s, '')
+  return httpPath.endsWith('/') ? path.startsWith(httpPath) : path === httpPath
+}
+
+function buildRegistry({ config, sums, dcAddresses, version }: PrometheusOptions): Registry {
+  const registry = new Registry()
+  for (const metric of METRICS) {
+    const family = new Family(metric, sums, dcAddresses)
+    const settings = {
+      name: `${config.metricPrefix}_${metric.name}`,
+      help: metric.help,
+      labelNames: family.labelNames,
+      registers: [],
+    }
+    registry.registerMetric(
+      metric.kind === 'gauge' ? buildGauge(family, settings) : buildCounter(family, settings),
+    )
+  }
+  const buildInfo = new Gauge({
+    name: `${config.metricPrefix}_build_info`,
+    help: 'Version of the program and of Node.js; always 1.',
+    labelNames: ['version', 'node'],
+    registers: [registry],
+  })
+  buildInfo.set({ version, node: process.versions.node }, 1)
+  return registry
+}
+
+type Settings = ConstructorParameters<typeof Gauge<string>>[0] &
+  ConstructorParameters<typeof Counter<string>>[0]
+
+function buildGauge(family: Family, settings: Settings): Gauge<string> {
+  return new Gauge({
+    ...settings,
+    collect() {
+      this.reset()
+      for (const { labels, value } of family.collect()) this.set(labels, value)
+    },
+  })
+}
+
+function buildCounter(family: Family, settings: Settings): Counter<string> {
+  return new Counter({
+    ...settings,
+    collect() {
+      // Our numbers are sums already, and a counter of this library can only be raised.
+      this.reset()
+      for (const { labels, value } of family.collect()) this.inc(labels, value)
+    },
+  })
+}
+
+/** The series of one metric that have been used: those with labels do not exist before (operator.md §7.2). */
+class Family {
+  readonly labelNames: string[]
+  readonly #metric: MetricDefinition
+  readonly #sums: CounterSums
+  readonly #dcAddresses: () => readonly DcAddress[]
+  readonly #used: Set<number>
+
+  constructor(metric: MetricDefinition, sums: CounterSums, dcAddresses: () => readonly DcAddress[]) {
+    const { labels, perDcAddress }: Metric = metric
+    this.labelNames = [...(perDcAddress ? ['telegram_ip', 'dc'] : []), ...Object.keys(labels)]
+    this.#metric = metric
+    this.#sums = sums
+    this.#dcAddresses = dcAddresses
+    this.#used = new Set()
+  }
+
+  collect(): { labels: Readonly<Record<string, string>>; value: number }[] {
+    return this.#listSeries().flatMap(({ labels, slot }) => {
+      const value = this.#sums.sum(slot)
+      if (value !== 0) this.#used.add(slot)
+      return this.#used.has(slot) || this.labelNames.length === 0 ? [{ labels, value }] : []
+    })
+  }
+
+  #listSeries(): readonly Series[] {
+    const metric = this.#metric
+    if (!metric.perDcAddress) return listSeries(metric.name)
+    return this.#dcAddresses()
+      .slice(0, MAX_DC_ADDRESSES)
+      .flatMap(({ ip, dc }, index) =>
+        listDcSeries(metric.name, index).map(({ labels, slot }) => ({
+          labels: { telegram_ip: ip, dc: String(Math.abs(dc)), ...labels },
+          slot,
+        })),
+      )
+  }
+}
+
+let processMetrics: Registry | undefined
+
+/**
+ * Memory, CPU, descriptors, event loop, garbage collection. One registry for the life of the process: the library
+ * starts observers for it that cannot be stopped, and there is only one process to observe.
+ */
+function processRegistry(): Registry {
+  if (processMetrics === undefined) {
+    processMetrics = new Registry()
+    collectDefaultMetrics({ register: processMetrics })
+  }
+  return processMetrics
+}

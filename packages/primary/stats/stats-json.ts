@@ -1,0 +1,99 @@
+/** The body of `/stats` (wire.md §12.3, decision O2). */
+
+export interface UserStats {
+  readonly name: string
+  readonly connections: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Unix time of the last activity, or null for never. */
+  readonly lastSeenMs: number | null
+}
+
+export interface StatsSnapshot {
+  /** Unix time. */
+  readonly startedAtMs: number
+  /** In any order; the body has them in bytewise order of the names. */
+  readonly users: readonly UserStats[]
+}
+
+/** What the throttle does now. */
+export interface ThrottleSnapshot {
+  readonly active: boolean
+  /** Connections of all users together. */
+  readonly limit: number
+  readonly caps: readonly { readonly name: string; readonly cap: number }[]
+}
+
+/**
+ * One line of JSON. Members are written one after the other, not by `JSON.stringify` of an object, which would put
+ * names such as "7" before all others and lose a user named "__proto__".
+ */
+export function formatStats(
+  snapshot: StatsSnapshot,
+  throttle: ThrottleSnapshot | null,
+  nowMs: number,
+): string {
+  const users = sortByName(snapshot.users)
+  const uptimeSeconds = Math.max(0, Math.floor((nowMs - snapshot.startedAtMs) / 1000))
+  const members = [
+    `"started_at":${formatTime(snapshot.startedAtMs)}`,
+    `"uptime_seconds":${uptimeSeconds}`,
+    `"total_connections":${users.reduce((sum, user) => sum + user.connections, 0)}`,
+  ]
+  if (throttle !== null) members.push(`"throttle":${formatThrottle(throttle)}`)
+  members.push(`"users":{${users.map(formatUser).join(',')}}`)
+  return `{${members.join(',')}}\n`
+}
+
+function formatUser({ name, connections, bytesIn, bytesOut, lastSeenMs }: UserStats): string {
+  const lastSeen = lastSeenMs === null ? 'null' : formatTime(lastSeenMs)
+  return `${quote(name)}:{"connections":${connections},"bytes_in":${bytesIn},"bytes_out":${bytesOut},"last_seen":${lastSeen}}`
+}
+
+function formatThrottle({ active, limit, caps }: ThrottleSnapshot): string {
+  const members = [`"active":${active}`, `"limit":${limit}`]
+  if (caps.length > 0) {
+    const entries = sortByName(caps).map(({ name, cap }) => `${quote(name)}:${cap}`)
+    members.push(`"caps":{${entries.join(',')}}`)
+  }
+  return `{${members.join(',')}}`
+}
+
+/** UTC, whole seconds. */
+function formatTime(unixMs: number): string {
+  return `"${new Date(unixMs).toISOString().slice(0, 19)}Z"`
+}
+
+/** What the reference's encoder escapes beyond JSON's own needs, so that the text may stand in HTML and JavaScript. */
+const ESCAPED = /[<>&\u2028\u2029]/g
+
+function quote(text: string): string {
+  return JSON.stringify(text).replace(
+    ESCAPED,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+function sortByName<T extends { readonly name: string }>(entries: readonly T[]): readonly T[] {
+  // Users come sorted from the configuration: one pass is enough then.
+  const sorted = entries.every(
+    (entry, at) => at === 0 || compareBytewise(entries[at - 1]?.name ?? '', entry.name) <= 0,
+  )
+  return sorted ? entries : entries.toSorted((a, b) => compareBytewise(a.name, b.name))
+}
+
+/** The order of the names' UTF-8 bytes, which is that of code points and not that of JavaScript's UTF-16 units. */
+function compareBytewise(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  for (let at = 0; at < length; at++) {
+    const unitA = a.charCodeAt(at)
+    const unitB = b.charCodeAt(at)
+    if (unitA !== unitB) return rankUnit(unitA) - rankUnit(unitB)
+  }
+  return a.length - b.length
+}
+
+/** Surrogates stand for code points above all others. */
+function rankUnit(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
+}

@@ -1,0 +1,17 @@
+import type { Socket } from 'node:net'
+
+/** What crosses from the primary to a worker: a socket, and what the primary alone knows of it. */
+export interface HandOff {
+  /** Accepted and paused, nothing read from it yet. Its address can be gone by now (client reset): it travels beside. */
+  readonly socket: Socket
+  readonly remoteAddress: string
+  readonly remotePort: number
+  /** Slot of the user who came last from this network, or -1 (decision W17). */
+  readonly userHint: number
+}
+
+/** What a worker tells the primary over the same port: who came from which network, when the hint was wrong. */
+export interface UserSeen {
+  readonly remoteAddress: string
+  readonly userSlot: number
+}

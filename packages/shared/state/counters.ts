@@ -1,0 +1,152 @@
+/**
+ * Counters in shared memory (decision O10): a row per thread with a single writer, summed by the primary when somebody
+ * asks. BigInt64 cells, because only Atomics on integers promise that a 64-bit number is never seen half written.
+ *
+ *   Int64 cells                                   one row, padded to whole pairs of cache lines
+ *   | row 0 | … | row workers | retired row |     | closed | fronting (Int32) | slot 0 … slot SLOT_COUNT-1 | pad |
+ */
+import { BugError } from '../errors.ts'
+import { listGaugeSlots, SLOT_COUNT } from './layout.ts'
+
+const CLOSED = 0
+const FRONTING = 1
+const FIRST_SLOT = 2
+/** 128 bytes: two cache lines, which the prefetcher loads as one; rows must not share them. */
+const ROW_ALIGNMENT_CELLS = 16
+const ROW_CELLS = Math.ceil((FIRST_SLOT + SLOT_COUNT) / ROW_ALIGNMENT_CELLS) * ROW_ALIGNMENT_CELLS
+
+/** Plain data: crosses to the worker threads, the buffer shared. */
+export interface CountersMemory {
+  readonly buffer: SharedArrayBuffer
+  /** Rows with a writer: one per worker thread (row index = thread), then the primary's (row index = workers). */
+  readonly rows: number
+}
+
+/** Memory for `workers` threads, the primary, and what dead threads left. */
+export function createCountersMemory(workers: number): CountersMemory {
+  const rows = workers + 1
+  return { rows, buffer: new SharedArrayBuffer((rows + 1) * ROW_CELLS * BigInt64Array.BYTES_PER_ELEMENT) }
+}
+
+function rowStart(memory: CountersMemory, row: number): number {
+  if (!Number.isInteger(row) || row < 0 || row >= memory.rows) {
+    throw new BugError(`no such row of counters: ${row} of ${memory.rows}`)
+  }
+  return row * ROW_CELLS
+}
+
+/** The writing side, one per thread. A row begins at zero: `CounterSums.retire` emptied it after the thread before. */
+export class CounterRow {
+  readonly #cells: BigInt64Array
+  readonly #start: number
+  readonly #values: Float64Array
+  readonly #published: Float64Array
+
+  constructor(memory: CountersMemory, row: number) {
+    this.#start = rowStart(memory, row)
+    this.#cells = new BigInt64Array(memory.buffer)
+    this.#values = new Float64Array(SLOT_COUNT)
+    this.#published = new Float64Array(SLOT_COUNT)
+  }
+
+  /** Hot: a plain addition, seen by others after the next `publish`. `slot` is from layout.ts, `n` a whole number. */
+  add(slot: number, n: number): void {
+    this.#values[slot]! += n // slots come from layout.ts alone and are always inside
+  }
+
+  /** Let others see what has changed. To be called four times a second and before the thread ends. */
+  publish(): void {
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const value = this.#values[slot]! // inside by the loop's bounds
+      if (value === this.#published[slot]) continue
+      Atomics.store(this.#cells, this.#start + FIRST_SLOT + slot, BigInt(value))
+      this.#published[slot] = value
+    }
+  }
+
+  /** One connection has ended. Seen at once, because the primary places connections by what is handed over less this. */
+  addClosed(): void {
+    Atomics.add(this.#cells, this.#start + CLOSED, 1n)
+  }
+}
+
+/** The reading side, in the primary. */
+export class CounterSums {
+  readonly #memory: CountersMemory
+  readonly #cells: BigInt64Array
+  readonly #gauges: Uint8Array
+
+  constructor(memory: CountersMemory) {
+    this.#memory = memory
+    this.#cells = new BigInt64Array(memory.buffer)
+    this.#gauges = listGaugeSlots()
+  }
+
+  /** One slot over all threads, living and dead, as of their last `publish`. */
+  sum(slot: number): number {
+    let sum = 0n
+    for (let row = 0; row <= this.#memory.rows; row++) {
+      sum += Atomics.load(this.#cells, row * ROW_CELLS + FIRST_SLOT + slot)
+    }
+    return Number(sum)
+  }
+
+  /** Every slot over all threads, by slot. */
+  readAll(): Float64Array {
+    return Float64Array.from({ length: SLOT_COUNT }, (_, slot) => this.sum(slot))
+  }
+
+  /** Connections that the thread of this row has ended since the row was last retired. */
+  closed(row: number): number {
+    return Number(Atomics.load(this.#cells, rowStart(this.#memory, row) + CLOSED))
+  }
+
+  /**
+   * The thread of this row is dead: its counters are kept in the retired row, its gauges, its closed count and its
+   * places of the fronting limit are gone. Call it before the thread is replaced.
+   */
+  retire(row: number): void {
+    const start = rowStart(this.#memory, row)
+    const retired = this.#memory.rows * ROW_CELLS + FIRST_SLOT
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const value = Atomics.exchange(this.#cells, start + FIRST_SLOT + slot, 0n)
+      if (this.#gauges[slot] === 0 && value !== 0n) Atomics.add(this.#cells, retired + slot, value)
+    }
+    Atomics.store(this.#cells, start + CLOSED, 0n)
+    Atomics.store(this.#cells, start + FRONTING, 0n)
+  }
+}
+
+/**
+ * Take a place for a fronted connection, of `limit` over all threads (decision W16). Each thread counts its own places
+ * and claims one before it adds up everybody's: of the claims that are held at any moment the last one saw all the
+ * others, so there is never one too many, and a thread that dies leaves nothing behind but its own count.
+ */
+export function admitFronting(memory: CountersMemory, row: number, limit: number): boolean {
+  const cells = new Int32Array(memory.buffer)
+  const own = frontingCell(rowStart(memory, row))
+  for (let attempt = 0; attempt < FRONTING_ATTEMPTS; attempt++) {
+    if (sumFronting(memory, cells) >= limit) return false
+    Atomics.add(cells, own, 1)
+    if (sumFronting(memory, cells) <= limit) return true
+    Atomics.sub(cells, own, 1)
+  }
+  return false
+}
+
+/** Give a place back. */
+export function leaveFronting(memory: CountersMemory, row: number): void {
+  Atomics.sub(new Int32Array(memory.buffer), frontingCell(rowStart(memory, row)), 1)
+}
+
+/** Threads that claim the last place together all withdraw and try again; after this many times the site is busy. */
+const FRONTING_ATTEMPTS = 16
+
+/** The low half of the Int64 cell. */
+const frontingCell = (start: number): number => (start + FRONTING) * 2
+
+function sumFronting(memory: CountersMemory, cells: Int32Array): number {
+  let sum = 0
+  for (let row = 0; row < memory.rows; row++) sum += Atomics.load(cells, frontingCell(row * ROW_CELLS))
+  return sum
+}

@@ -1,0 +1,220 @@
+/**
+ * THE table of metrics: what is counted, under which name and labels, and in which slot of a thread's row. The shared
+ * memory, the Prometheus exporter and the documentation are all read from it, so they cannot drift apart.
+ */
+import { BugError, HANDSHAKE_CODES } from '../errors.ts'
+
+export type MetricKind = 'gauge' | 'counter'
+
+export interface Metric {
+  /** Without the operator's prefix. */
+  readonly name: string
+  readonly kind: MetricKind
+  readonly help: string
+  /** Label names with the closed list of their values, in the order an exporter shows them. */
+  readonly labels: Readonly<Record<string, readonly string[]>>
+  /** The series is kept per data-centre address too: labels `telegram_ip` and `dc` come before the others. */
+  readonly perDcAddress: boolean
+}
+
+/**
+ * Addresses of data centres that can be told apart. The built-in table has 13; the operator's `[dc]` section may add
+ * some. Every address costs 3 slots (24 bytes) a thread.
+ */
+export const MAX_DC_ADDRESSES = 256
+
+const IP_FAMILY = ['ipv4', 'ipv6'] as const
+/** Seen from the client (operator.md §7.1). */
+const DIRECTION = ['to_client', 'from_client'] as const
+export type TrafficDirection = (typeof DIRECTION)[number]
+
+/** The reference's families (operator.md §7.1) first, then ours. Names, kinds and labels of the former are fixed. */
+export const METRICS = [
+  {
+    name: 'client_connections',
+    kind: 'gauge',
+    help: 'Client connections in the hands of the worker threads, unauthenticated and fronted ones included.',
+    labels: { ip_family: IP_FAMILY },
+    perDcAddress: false,
+  },
+  {
+    name: 'telegram_connections',
+    kind: 'gauge',
+    help: 'Connections to Telegram data centres.',
+    labels: {},
+    perDcAddress: true,
+  },
+  {
+    name: 'domain_fronting_connections',
+    kind: 'gauge',
+    help: 'Client connections that are handed on to the fronting site.',
+    labels: { ip_family: IP_FAMILY },
+    perDcAddress: false,
+  },
+  {
+    name: 'telegram_traffic',
+    kind: 'counter',
+    help: 'Bytes read from and written to Telegram data centres.',
+    labels: { direction: DIRECTION },
+    perDcAddress: true,
+  },
+  {
+    name: 'domain_fronting_traffic',
+    kind: 'counter',
+    help: 'Bytes read from and written to fronting sites.',
+    labels: { direction: DIRECTION },
+    perDcAddress: false,
+  },
+  {
+    name: 'domain_fronting',
+    kind: 'counter',
+    help: 'Decisions to hand a connection on to the fronting site.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'concurrency_limited',
+    kind: 'counter',
+    help: 'Connections closed at once because the concurrency limit was reached.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'replay_attacks',
+    kind: 'counter',
+    help: 'Client hellos that had been seen before.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'handshakes',
+    kind: 'counter',
+    help: 'Client handshakes by the way they ended.',
+    labels: { outcome: ['ok', ...HANDSHAKE_CODES] },
+    perDcAddress: false,
+  },
+  {
+    name: 'hand_offs_failed',
+    kind: 'counter',
+    help: 'Accepted connections that could not be given to a worker thread.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'accept_errors',
+    kind: 'counter',
+    help: 'Errors while accepting connections, such as running out of file descriptors.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'dc_dial_failures',
+    kind: 'counter',
+    help: 'Data centres that could not be reached at any address.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'worker_restarts',
+    kind: 'counter',
+    help: 'Worker threads that died and were replaced.',
+    labels: {},
+    perDcAddress: false,
+  },
+] as const satisfies readonly Metric[]
+
+export type MetricName = (typeof METRICS)[number]['name']
+export type DcMetricName = Extract<(typeof METRICS)[number], { perDcAddress: true }>['name']
+
+/** One time series: the values of its labels, and where it is counted. */
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>
+  readonly slot: number
+}
+
+interface Placed {
+  readonly metric: Metric
+  /** Every combination of the closed labels; of a metric per address, those of address 0. */
+  readonly series: readonly Series[]
+}
+
+const placed = new Map<string, Placed>()
+const slots = new Map<string, number>()
+
+/** Slots of one row. */
+export const SLOT_COUNT: number = place()
+
+function place(): number {
+  let next = 0
+  for (const metric of METRICS) {
+    const series = combine(metric.labels).map((labels, at) => ({ labels, slot: next + at }))
+    placed.set(metric.name, { metric, series })
+    if (!metric.perDcAddress) {
+      for (const { labels, slot } of series) slots.set(seriesKey(metric.name, labels), slot)
+    }
+    next += series.length * (metric.perDcAddress ? MAX_DC_ADDRESSES : 1)
+  }
+  return next
+}
+
+function combine(labels: Metric['labels']): readonly Record<string, string>[] {
+  return Object.entries(labels).reduce<readonly Record<string, string>[]>(
+    (combined, [name, values]) =>
+      combined.flatMap((before) => values.map((value) => ({ ...before, [name]: value }))),
+    [{}],
+  )
+}
+
+function seriesKey(name: string, labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}=${value}`)
+  return `${name}{${pairs.sort().join(',')}}`
+}
+
+/** The slot of a series. Look it up once, not per event. Throws a BugError for a series that METRICS does not have. */
+export function slot(name: MetricName, labels: Readonly<Record<string, string>> = {}): number {
+  const key = seriesKey(name, labels)
+  const found = slots.get(key)
+  if (found === undefined) throw new BugError(`no such metric series: ${key}`)
+  return found
+}
+
+/**
+ * The slot of a series of one data-centre address. `addressIndex` is the position in the primary's list of addresses;
+ * `direction` is for the metrics that have one. Throws a BugError for what METRICS does not have.
+ */
+export function dcSlot(name: DcMetricName, addressIndex: number, direction?: TrafficDirection): number {
+  const family = placed.get(name)
+  const at = family?.series.findIndex(({ labels }) => labels['direction'] === direction) ?? -1
+  if (!family?.metric.perDcAddress || at < 0) {
+    throw new BugError(`no such metric series: ${name} per data centre, direction ${direction}`)
+  }
+  if (!Number.isInteger(addressIndex) || addressIndex < 0 || addressIndex >= MAX_DC_ADDRESSES) {
+    throw new BugError(`no such data-centre address: ${addressIndex} of at most ${MAX_DC_ADDRESSES}`)
+  }
+  return (family.series[0]?.slot ?? 0) + addressIndex * family.series.length + at
+}
+
+/** Every series of a metric with closed labels. For exporters. Empty for the metrics per data-centre address. */
+export function listSeries(name: MetricName): readonly Series[] {
+  const family = placed.get(name)
+  return family === undefined || family.metric.perDcAddress ? [] : family.series
+}
+
+/** Every series of a metric for one data-centre address, its labels without `telegram_ip` and `dc`. For exporters. */
+export function listDcSeries(name: DcMetricName, addressIndex: number): readonly Series[] {
+  return (placed.get(name)?.series ?? []).map(({ labels }) => ({
+    labels,
+    slot: dcSlot(name, addressIndex, labels['direction'] as TrafficDirection | undefined), // the table's own value
+  }))
+}
+
+/** By slot: 1 for a gauge, which dies with its thread; 0 for a counter, which outlives it. */
+export function listGaugeSlots(): Uint8Array {
+  const gauges = new Uint8Array(SLOT_COUNT)
+  for (const { metric, series } of placed.values()) {
+    if (metric.kind !== 'gauge') continue
+    const first = series[0]?.slot ?? 0
+    gauges.fill(1, first, first + series.length * (metric.perDcAddress ? MAX_DC_ADDRESSES : 1))
+  }
+  return gauges
+}

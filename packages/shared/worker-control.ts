@@ -1,0 +1,49 @@
+import type { ProxyConfig } from './config.ts'
+import type { HostPort } from './dc.ts'
+import type { CountersMemory } from './state/counters.ts'
+import type { ReplayMemory } from './state/replay-set.ts'
+import type { LedgerMemory } from './state/user-ledger.ts'
+
+/** A user as the worker threads know it: who, which ledger slot, which keys. */
+export interface UserEntry {
+  readonly name: string
+  readonly slot: number
+  /** Slots are used again; the generation tells this user from the one before. */
+  readonly generation: number
+  readonly secrets: readonly { readonly key: Uint8Array; readonly host: string }[]
+}
+
+/** Everything a worker thread begins with. Crosses by structured cloning; the memories are shared. */
+export interface WorkerBoot {
+  readonly thread: number
+  readonly config: ProxyConfig
+  readonly users: readonly UserEntry[]
+  /** Where we listen, for the loop guard of domain fronting (decision W16). */
+  readonly listening: readonly HostPort[]
+  /** Unix time of the process start: hellos from before it cannot be checked for replays (decision W3). */
+  readonly startedAtMs: number
+  readonly counters: CountersMemory
+  readonly ledger: LedgerMemory
+  readonly replay: ReplayMemory | null
+  readonly log: LogTarget
+}
+
+export interface LogTarget {
+  readonly level: 'debug' | 'info' | 'warn' | 'silent'
+  /** A file descriptor (1 for stdout) or the path of a file. */
+  readonly destination: number | string
+  /** For people on a terminal, not for machines. */
+  readonly pretty: boolean
+}
+
+/** What the primary may ask of a worker thread, by Comlink over a port of its own. Never sockets. */
+export interface WorkerControl {
+  /** Answers as soon as the thread serves. */
+  ready(): true
+  /** Finish once `handedOver` hand-offs have come in (they travel on another port) and the last connection has ended. */
+  drain(handedOver: number): void
+  /** End every connection now. */
+  closeAll(): void
+  /** The users from now on; connections of users who are no longer among them are closed. */
+  setUsers(users: readonly UserEntry[]): void
+}

@@ -1,0 +1,309 @@
+import { randomBytes } from 'node:crypto'
+import { isIPv6 } from 'node:net'
+import type { Logger } from 'pino'
+import { BugError, DialError, HandshakeError } from '#shared/errors'
+import { slot } from '#shared/state/layout'
+import { front } from './domain-fronting/front.ts'
+import { answerHello } from './fake-tls/answer-hello.ts'
+import type { ClientHello } from './fake-tls/client-hello.ts'
+import type { UserKey } from './fake-tls/key-ring.ts'
+import { readClientHello } from './fake-tls/read-client-hello.ts'
+import { RecordDecoder } from './fake-tls/record-decoder.ts'
+import { FRAME_BYTES } from './obfuscated2/frame.ts'
+import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.ts'
+import type { Tally } from './relay/convey.ts'
+import { Relay } from './relay/relay.ts'
+import { deadlinePassed, peerClosed, RewindableReader } from './rewindable-reader.ts'
+import type { ByteSink, ByteSocket } from './socket/byte-socket.ts'
+import { dialSession } from './telegram/dial-session.ts'
+import { relaySession, type DialledSession } from './telegram/relay-session.ts'
+import type { Thread } from './thread.ts'
+
+/** After one side's FIN the other gets this much silence, not the whole idle limit. */
+const HALF_CLOSED_IDLE_MS = 30_000
+const STREAM_ID_BYTES = 16
+
+const CLIENTS = {
+  ipv4: slot('client_connections', { ip_family: 'ipv4' }),
+  ipv6: slot('client_connections', { ip_family: 'ipv6' }),
+} as const
+const REPLAYS = slot('replay_attacks')
+
+export type Stage = 'hello' | 'frame' | 'dialing-dc' | 'dialing-front' | 'relaying' | 'fronting' | 'closed'
+
+/** What the primary knew of the peer. */
+export interface Peer {
+  readonly address: string
+  /** Ledger slot of the user seen last from its network, or -1. */
+  readonly userHint: number
+}
+
+/** One client, from hand-off to close. `run` is the list of its stages; `close` is the only way out. */
+export class Connection {
+  readonly peer: Peer
+  readonly client: ByteSocket
+  readonly thread: Thread
+  readonly family: 'ipv4' | 'ipv6'
+  readonly tally: Tally
+  readonly #hello: RewindableReader
+  readonly #payload: RewindableReader
+  readonly #decoder: RecordDecoder
+  readonly #startedMs: number
+  readonly #gone: AbortController
+  /** What the stages took, to be given back at close. */
+  readonly #borrowed: (() => void)[]
+  #stage: Stage
+  #idleMs: number
+  #far: ByteSocket | null
+  #userKey: UserKey | null
+  #dc: number | null
+  #log: Logger | null
+
+  constructor(client: ByteSocket, peer: Peer, thread: Thread) {
+    this.peer = peer
+    this.client = client
+    this.thread = thread
+    this.family = isIPv6(peer.address) ? 'ipv6' : 'ipv4'
+    this.#startedMs = performance.now()
+    this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
+    this.#hello = new RewindableReader()
+    this.#payload = new RewindableReader()
+    this.#decoder = new RecordDecoder()
+    this.#gone = new AbortController()
+    this.#borrowed = []
+    this.#stage = 'hello'
+    this.#idleMs = thread.config.network.timeout.idleMs
+    this.#far = null
+    this.#userKey = null
+    this.#dc = null
+    this.#log = null
+  }
+
+  /** The stages in order. Rejects only for a bug of ours. */
+  async run(): Promise<void> {
+    this.#begin()
+    try {
+      const hello = await readClientHello(this.#hello)
+      const userKey = await this.#findUser(hello)
+      this.#refuseReplay(hello, userKey)
+      this.#admit(userKey)
+      answerHello(this.client, hello, userKey.key)
+      const session = await this.#openSession(userKey)
+      const dialled = await this.#dialDc(session)
+      relaySession(this, dialled, this.#decoder, this.#payload.takeUnread())
+    } catch (error) {
+      await this.#fail(error)
+    }
+  }
+
+  get stage(): Stage {
+    return this.#stage
+  }
+
+  /** Who authenticated, or null before. */
+  get userKey(): UserKey | null {
+    return this.#userKey
+  }
+
+  /** Fires when the client has left or the connection is closed: dials stop. */
+  get signal(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  /** Called by the thread's sweep: whether the time of the current stage is up, and what follows from it. */
+  checkDeadline(): void {
+    switch (this.#stage) {
+      case 'hello':
+      case 'frame': {
+        if (performance.now() - this.#startedMs < this.thread.config.network.timeout.handshakeMs) return
+        const reader = this.#stage === 'hello' ? this.#hello : this.#payload
+        reader.fail(deadlinePassed())
+        return
+      }
+      case 'relaying':
+      case 'fronting':
+        if (this.thread.clock.monotonicMs - this.tally.lastActiveMs >= this.#idleMs) this.close('idle')
+        return
+      case 'dialing-dc':
+      case 'dialing-front':
+      case 'closed':
+        return // a dial has limits of its own
+    }
+  }
+
+  /** Every byte received before the handshake was complete, for the fronting site. */
+  get receivedBytes(): Buffer {
+    return this.#hello.allBytes()
+  }
+
+  /**
+   * Go on to the next stage.
+   * @throws DialError `aborted` when the connection was closed meanwhile, so that nothing is taken behind its back
+   */
+  enter(stage: Exclude<Stage, 'closed'>): void {
+    if (this.#stage === 'closed') throw new DialError('aborted', 'the connection was closed meanwhile')
+    this.#stage = stage
+  }
+
+  /** Hold something until the connection closes. */
+  borrow(giveBack: () => void): void {
+    this.#borrowed.push(giveBack)
+  }
+
+  /** Raise a gauge until the connection closes. */
+  raise(gauge: number): void {
+    const { counters } = this.thread
+    counters.add(gauge, 1)
+    this.borrow(() => counters.add(gauge, -1))
+  }
+
+  /** Bind the client to what was dialled for it; the caller starts the relay. */
+  bind(stage: 'relaying' | 'fronting', far: ByteSocket): Relay {
+    if (this.#stage === 'closed') far.destroy()
+    this.enter(stage)
+    this.#far = far
+    this.tally.lastActiveMs = this.thread.clock.monotonicMs
+    return new Relay(this.client, far, {
+      onHalfClosed: () => this.limitIdle(HALF_CLOSED_IDLE_MS),
+      onEnd: (end) => this.close(end),
+    })
+  }
+
+  limitIdle(idleMs: number): void {
+    this.#idleMs = Math.min(this.#idleMs, idleMs)
+  }
+
+  /** The only way out: sockets, ledger, counters, one log line. Calling it twice is fine. */
+  close(reason: string): void {
+    if (this.#stage === 'closed') return
+    const stage = this.#stage
+    this.#stage = 'closed'
+    this.#gone.abort()
+    if (stage === 'relaying') this.#takeBackUnsent()
+    this.client.destroy()
+    this.#far?.destroy()
+    for (const giveBack of this.#borrowed) giveBack()
+    this.thread.forget(this)
+    this.log?.debug(
+      {
+        reason,
+        stage,
+        ...(this.#dc === null ? {} : { dc: this.#dc }),
+        bytes_up: this.tally.up,
+        bytes_down: this.tally.down,
+        duration_ms: Math.round(performance.now() - this.#startedMs),
+      },
+      'Stream has been finished',
+    )
+  }
+
+  /** null unless somebody reads debug lines: a stream id costs random bytes and a child logger. */
+  get log(): Logger | null {
+    if (!this.thread.log.isLevelEnabled('debug')) return null
+    this.#log ??= this.thread.log.child({
+      'stream-id': randomBytes(STREAM_ID_BYTES).toString('base64url'),
+      'client-ip': this.peer.address,
+    })
+    return this.#log
+  }
+
+  #begin(): void {
+    this.raise(CLIENTS[this.family])
+    this.client.setSink(this.#keepFor(this.#hello, (chunk) => chunk))
+    this.client.resume()
+    this.log?.debug('Stream has been started')
+  }
+
+  /** During the handshake bytes are kept, and whatever ends the client ends the stage that waits for it. */
+  #keepFor(reader: RewindableReader, decode: (chunk: Buffer) => Buffer): ByteSink {
+    return {
+      bytes: (chunk) => {
+        reader.push(decode(chunk))
+        if (reader.isFull) this.client.pause()
+      },
+      ended: () => {
+        reader.fail(peerClosed())
+        if (this.#stage === 'dialing-dc') this.#gone.abort()
+      },
+      drained: () => {},
+      closed: () => {
+        reader.fail(peerClosed())
+        this.#gone.abort()
+      },
+    }
+  }
+
+  /** @throws HandshakeError with the host that such a peer is fronted to */
+  async #findUser(hello: ClientHello): Promise<UserKey> {
+    const found = await this.thread.findKey(hello, this.peer.userHint)
+    this.enter('hello') // a long search lets the connection be closed meanwhile
+    if (!found.ok) throw new HandshakeError(found.code, `cannot read client hello: ${found.code}`, found.host)
+    return found.userKey
+  }
+
+  #refuseReplay(hello: ClientHello, userKey: UserKey): void {
+    if (!this.thread.isReplay(hello.random)) return
+    this.thread.counters.add(REPLAYS, 1)
+    this.thread.warnings.warn('replay attack has been detected!', { 'client-ip': this.peer.address })
+    throw new HandshakeError('replay', 'cannot read client hello: replay', userKey.host)
+  }
+
+  #admit(userKey: UserKey): void {
+    const { users, clock } = this.thread
+    const { slot: userSlot, generation, name } = userKey.user
+    const verdict = users.admit(userSlot, generation)
+    if (verdict !== 'admitted') throw new HandshakeError('refused', `${name} is refused: ${verdict}`)
+    this.#userKey = userKey
+    this.borrow(() => users.leave(userSlot))
+    users.account(userSlot).lastSeenMs = clock.unixMs
+    this.thread.reportUser(this.peer, userSlot)
+    this.#log = this.log?.child({ secret_name: name }) ?? null
+  }
+
+  /** Behind our flight everything comes in records; the first 64 bytes of their payload open the session. */
+  async #openSession(userKey: UserKey): Promise<ClientSession> {
+    this.enter('frame')
+    const decode = (chunk: Buffer): Buffer => chunk.subarray(0, this.#decoder.decode(chunk))
+    this.client.setSink(this.#keepFor(this.#payload, decode))
+    this.#payload.push(decode(this.#hello.takeUnread()))
+    this.client.resume()
+    const frame = await this.#payload.readExact(FRAME_BYTES)
+    const accepted = acceptClientFrame(frame, userKey.key)
+    if (!accepted.ok) throw new HandshakeError(accepted.code, 'obfuscated handshake is failed')
+    this.thread.countHandshake('ok')
+    return accepted.session
+  }
+
+  async #dialDc(session: ClientSession): Promise<DialledSession> {
+    this.enter('dialing-dc')
+    this.#dc = session.dc
+    if (this.client.hasEnded) this.#gone.abort() // left with its last byte: not worth a dial
+    const dialled = await dialSession(session, this.thread, this.signal)
+    this.#dc = dialled.dc
+    return dialled
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    if (this.#stage === 'closed') return
+    if (error instanceof HandshakeError) {
+      this.thread.countHandshake(error.code)
+      this.log?.debug(
+        { error: error.message },
+        this.#stage === 'hello' ? 'cannot read client hello' : 'handshake is failed',
+      )
+      if (this.#stage === 'hello' && error.code !== 'refused') return front(this, error)
+      return this.close(error.code)
+    }
+    if (error instanceof DialError) return this.close(`cannot dial to telegram: ${error.code}`)
+    this.close('bug')
+    throw new BugError('a connection failed in a way that is no doing of its peer', { cause: error })
+  }
+
+  /** `bytes_out` is counted when written; what Node still holds at the end never left (decision O2). */
+  #takeBackUnsent(): void {
+    const unsent = Math.min(this.client.socket.writableLength, this.tally.down)
+    if (unsent === 0 || this.#userKey === null) return
+    this.tally.down -= unsent
+    this.thread.users.account(this.#userKey.user.slot).bytesOut -= unsent
+  }
+}

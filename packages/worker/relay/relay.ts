@@ -1,0 +1,97 @@
+import type { ByteSink, ByteSocket } from '../socket/byte-socket.ts'
+import { Pump, type Convey } from './pump.ts'
+
+/** Who ended a relay, for the log line of the connection. */
+export type RelayEnd = 'ended' | 'client-error' | 'far-error'
+
+/**
+ * Two sockets bound together: bytes both ways, back-pressure both ways, half-close both ways (decision W9). Ends when
+ * both sockets are gone, which each is once it has received and sent its FIN; a socket that breaks lets the other one
+ * send what is queued and takes it along.
+ */
+export class Relay {
+  readonly #client: ByteSocket
+  readonly #far: ByteSocket
+  readonly #onHalfClosed: () => void
+  readonly #onEnd: (end: RelayEnd) => void
+  #open: number
+  #end: RelayEnd
+
+  /**
+   * @param far the data centre or the fronting site
+   * @param onHalfClosed one side has sent its FIN: the other one gets a shorter limit
+   * @param onEnd both sockets are closed
+   */
+  constructor(
+    client: ByteSocket,
+    far: ByteSocket,
+    events: { onHalfClosed: () => void; onEnd: (end: RelayEnd) => void },
+  ) {
+    this.#client = client
+    this.#far = far
+    this.#onHalfClosed = events.onHalfClosed
+    this.#onEnd = events.onEnd
+    this.#open = 2
+    this.#end = 'ended'
+  }
+
+  /** Begin to relay. Both sockets are open; what was read before has been written by the caller. */
+  start(up: Convey, down: Convey): void {
+    const upPump = new Pump(this.#client, this.#far, up)
+    const downPump = new Pump(this.#far, this.#client, down)
+    this.#client.setSink(this.#sinkOf(this.#far, upPump, downPump, 'client-error'))
+    this.#far.setSink(this.#sinkOf(this.#client, downPump, upPump, 'far-error'))
+    this.#client.resume()
+    this.#far.resume()
+  }
+
+  /** The client has sent its last byte, by FIN or by the record layer. */
+  endUp(): void {
+    this.#far.end()
+    this.#onHalfClosed()
+  }
+
+  #sinkOf(other: ByteSocket, outgoing: Pump, incoming: Pump, onError: RelayEnd): ByteSink {
+    return {
+      bytes: (chunk) => outgoing.push(chunk),
+      drained: () => incoming.drained(),
+      ended: () => {
+        other.end()
+        this.#onHalfClosed()
+      },
+      closed: (error) => this.#closed(other, error === null ? null : onError),
+    }
+  }
+
+  #closed(other: ByteSocket, end: RelayEnd | null): void {
+    if (end !== null && this.#end === 'ended') this.#end = end
+    this.#open -= 1
+    if (this.#open === 0) return this.#onEnd(this.#end)
+    this.#onHalfClosed()
+    if (other === this.#client) this.#dismissClient()
+    else this.#flushFar()
+  }
+
+  /**
+   * The far side is gone: the client gets what is queued and a FIN. What it still sends is read and dropped, because
+   * closing with unread bytes would send a reset, which can cost it the tail.
+   */
+  #dismissClient(): void {
+    this.#client.setSink({
+      bytes: () => {},
+      drained: () => {},
+      ended: () => {},
+      closed: () => this.#closed(this.#far, null),
+    })
+    this.#client.resume()
+    this.#client.end()
+  }
+
+  /** The client is gone: the far side gets what is queued, and its answers have no way out. */
+  #flushFar(): void {
+    const { socket } = this.#far
+    this.#far.end()
+    if (socket.writableLength === 0) socket.destroy()
+    else socket.once('finish', () => socket.destroy())
+  }
+}

@@ -1,0 +1,172 @@
+// hot: one call per read and per write of every connection
+import { connect, Socket, type OnReadOpts } from 'node:net'
+import type { WriteSlots } from './write-slots.ts'
+
+/** Who gets a socket's bytes and events. It changes as a connection goes through its stages. */
+export interface ByteSink {
+  /** `chunk` is the sink's to change until it returns; then its memory is read into again. */
+  bytes(chunk: Buffer): void
+  /** The peer will send no more. */
+  ended(): void
+  /** What was written has left; the source may go on. */
+  drained(): void
+  /** The socket is gone; `error` is null when it ended in order. */
+  closed(error: Error | null): void
+}
+
+const IGNORE: ByteSink = { bytes() {}, ended() {}, drained() {}, closed() {} }
+
+/** The part of `net.Socket` that Node does not document and `adopt` needs; covered by a self-test at start. */
+const HANDLE = '_handle'
+interface SocketInternals {
+  [HANDLE]: unknown
+}
+
+/** A TCP socket that gives its bytes to one sink, reads into a buffer shared by its thread, and writes from slots. */
+export class ByteSocket {
+  readonly socket: Socket
+  #sink: ByteSink
+  readonly #slots: WriteSlots
+  /** Slots whose bytes the kernel has not taken yet, oldest first. */
+  readonly #inFlight: (Buffer | null)[]
+  #error: Error | null
+  #isClosed: boolean
+  readonly #onWritten: () => void
+
+  private constructor(socket: Socket, slots: WriteSlots) {
+    this.socket = socket
+    this.#sink = IGNORE
+    this.#slots = slots
+    this.#inFlight = []
+    this.#error = null
+    this.#isClosed = false
+    this.#onWritten = () => {
+      const slot = this.#inFlight.shift()
+      if (slot !== null && slot !== undefined) this.#slots.giveBack(slot)
+    }
+    socket.pause()
+    socket.on('end', () => this.#sink.ended())
+    socket.on('drain', () => this.#sink.drained())
+    socket.on('error', (error) => {
+      this.#error = error
+    })
+    socket.on('close', () => {
+      this.#isClosed = true
+      const sink = this.#sink
+      this.#sink = IGNORE
+      sink.closed(this.#error)
+    })
+  }
+
+  /**
+   * Take over a socket that was accepted elsewhere. Nothing has been read from it, and nothing is until `resume`.
+   * @param readBuffer shared by all sockets of the thread; null reads into fresh memory by 'data' events
+   */
+  static adopt(socket: Socket, slots: WriteSlots, readBuffer: Buffer | null): ByteSocket {
+    if (readBuffer === null) return ByteSocket.#listen(socket, slots)
+    // The border to Node's internals: the socket was transferred, only its handle can be given a read buffer.
+    const internals = socket as unknown as SocketInternals
+    const handle = internals[HANDLE]
+    internals[HANDLE] = null
+    socket.destroy()
+    let self: ByteSocket | null = null
+    const options = {
+      handle,
+      allowHalfOpen: true,
+      pauseOnCreate: true,
+      onread: readInto(readBuffer, () => self),
+    }
+    self = new ByteSocket(new Socket(options as ConstructorParameters<typeof Socket>[0]), slots)
+    return self
+  }
+
+  /** Open a connection. It is not reading before `resume`; `connected` and errors are the socket's own events. */
+  static connect(
+    options: { host: string; port: number; keepAliveInitialDelayMs: number },
+    slots: WriteSlots,
+    readBuffer: Buffer | null,
+  ): ByteSocket {
+    const common = {
+      host: options.host,
+      port: options.port,
+      noDelay: true,
+      allowHalfOpen: true,
+      keepAlive: true,
+      keepAliveInitialDelay: options.keepAliveInitialDelayMs,
+    }
+    if (readBuffer === null) return ByteSocket.#listen(connect(common), slots)
+    let self: ByteSocket | null = null
+    self = new ByteSocket(connect({ ...common, onread: readInto(readBuffer, () => self) }), slots)
+    return self
+  }
+
+  static #listen(socket: Socket, slots: WriteSlots): ByteSocket {
+    const self = new ByteSocket(socket, slots)
+    socket.on('data', (chunk: Buffer) => self.#sink.bytes(chunk))
+    return self
+  }
+
+  /** Hand the bytes and events from here on to another sink. One that comes after the end is told at once. */
+  setSink(sink: ByteSink): void {
+    if (this.#isClosed) return sink.closed(this.#error)
+    this.#sink = sink
+    if (this.socket.readableEnded) sink.ended()
+  }
+
+  /** The peer will send no more, or is gone. */
+  get hasEnded(): boolean {
+    return this.socket.readableEnded || this.socket.destroyed
+  }
+
+  /** Called by the read callback. */
+  deliver(chunk: Buffer): void {
+    this.#sink.bytes(chunk)
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  /** Write memory that stays untouched until it is sent. False: wait for `drained`. */
+  write(bytes: Buffer): boolean {
+    this.#inFlight.push(null)
+    return this.socket.write(bytes, this.#onWritten)
+  }
+
+  /** Write the first `length` bytes of a slot, which goes back to its pool when they are sent. */
+  writeSlot(slot: Buffer, length: number): boolean {
+    this.#inFlight.push(slot)
+    return this.socket.write(slot.subarray(0, length), this.#onWritten)
+  }
+
+  /** Write memory that will be overwritten as soon as this returns. */
+  writeCopy(bytes: Buffer): boolean {
+    const slot = this.#slots.take(bytes.length)
+    bytes.copy(slot)
+    return this.writeSlot(slot, bytes.length)
+  }
+
+  /** Send a FIN behind what is queued. */
+  end(): void {
+    this.socket.end()
+  }
+
+  /** Close at once; what is queued is lost. */
+  destroy(): void {
+    this.socket.destroy()
+  }
+}
+
+function readInto(buffer: Buffer, socket: () => ByteSocket | null): OnReadOpts {
+  return {
+    buffer,
+    callback: (bytes: number) => {
+      socket()?.deliver(buffer.subarray(0, bytes))
+      return true
+    },
+  }
+}

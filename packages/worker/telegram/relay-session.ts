@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto'
+import type { HostPort } from '#shared/dc'
+import { BugError } from '#shared/errors'
+import { dcSlot } from '#shared/state/layout'
+import type { Connection } from '../connection.ts'
+import type { RecordDecoder } from '../fake-tls/record-decoder.ts'
+import { greetDc, type ClientSession } from '../obfuscated2/handshake.ts'
+import { conveyDown, conveyUp, recryptUp, type SessionMeters } from '../relay/convey.ts'
+import type { ByteSocket } from '../socket/byte-socket.ts'
+
+/** A client's session and the data centre that was reached for it. */
+export interface DialledSession {
+  readonly session: ClientSession
+  readonly socket: ByteSocket
+  readonly address: HostPort
+  /** What goes into our frame: as the client signed it, or the fallback. */
+  readonly dc: number
+}
+
+/**
+ * Greet the data centre and relay until both sides have ended.
+ * @param early payload that the client sent behind its frame while the data centre was dialled
+ */
+export function relaySession(
+  connection: Connection,
+  { session, socket, address, dc }: DialledSession,
+  decoder: RecordDecoder,
+  early: Buffer,
+): void {
+  const { thread } = connection
+  const relay = connection.bind('relaying', socket)
+  const index = thread.dcAddressIndex(dc, address)
+  connection.raise(dcSlot('telegram_connections', index))
+  const meters = createMeters(connection, index)
+
+  const greeting = greetDc(dc, randomBytes, thread.config.performance.fastMode ? session.downKey : null)
+  const up = { fromClient: session.up, toDc: greeting.up }
+  const down = greeting.down === null ? null : { fromDc: greeting.down, toClient: session.down }
+  socket.write(greeting.wire)
+  if (early.length > 0) socket.write(recryptUp(early, up, meters))
+
+  const endUp = (): void => {
+    if (decoder.end === 'close-notify') relay.endUp()
+    else connection.close(`client records: ${decoder.end}`)
+  }
+  relay.start(conveyUp(decoder, up, meters, endUp), conveyDown(down, thread.slots, meters))
+  if (decoder.end !== null) endUp()
+}
+
+function createMeters({ thread, tally, userKey }: Connection, dcAddressIndex: number): SessionMeters {
+  if (userKey === null) throw new BugError('a session is relayed for nobody')
+  return {
+    tally,
+    account: thread.users.account(userKey.user.slot),
+    counters: thread.counters,
+    upSlot: dcSlot('telegram_traffic', dcAddressIndex, 'from_client'),
+    downSlot: dcSlot('telegram_traffic', dcAddressIndex, 'to_client'),
+    clock: thread.clock,
+  }
+}

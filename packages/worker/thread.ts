@@ -1,0 +1,233 @@
+import { inspect } from 'node:util'
+import type { MessagePort } from 'node:worker_threads'
+import type { Logger } from 'pino'
+import type { ProxyConfig } from '#shared/config'
+import { listDcAddresses, type HostPort } from '#shared/dc'
+import { AddressHealth } from '#shared/dial/address-health'
+import { Resolver } from '#shared/dial/resolver'
+import type { HandshakeCode } from '#shared/errors'
+import type { HandOff, UserSeen } from '#shared/hand-off'
+import { createLogger } from '#shared/logger'
+import { admitFronting, CounterRow, leaveFronting } from '#shared/state/counters'
+import { slot } from '#shared/state/layout'
+import { ReplaySet } from '#shared/state/replay-set'
+import { UserRows } from '#shared/state/user-rows'
+import type { UserEntry, WorkerBoot, WorkerControl } from '#shared/worker-control'
+import { Clock, TICK_MS } from './clock.ts'
+import { Connection, type Peer } from './connection.ts'
+import type { FrontDialer } from './domain-fronting/dial-front.ts'
+import { LoopGuard } from './domain-fronting/loop-guard.ts'
+import type { ClientHello } from './fake-tls/client-hello.ts'
+import { KeyRing, type KeySearchResult } from './fake-tls/key-ring.ts'
+import { ByteSocket } from './socket/byte-socket.ts'
+import { connectSocket } from './socket/connect-socket.ts'
+import type { ReadBuffers } from './socket/read-buffers.ts'
+import { WriteSlots } from './socket/write-slots.ts'
+import type { DcDialer } from './telegram/dial-dc.ts'
+import { Turns } from './turns.ts'
+import { Warnings } from './warnings.ts'
+
+/** Deadlines are counted in seconds: every fourth tick looks at them. */
+const TICKS_PER_SWEEP = 4
+
+/** What one worker thread holds, and what its connections share. */
+export class Thread implements WorkerControl {
+  readonly config: ProxyConfig
+  readonly log: Logger
+  readonly warnings: Warnings
+  readonly clock: Clock
+  readonly counters: CounterRow
+  readonly users: UserRows
+  readonly slots: WriteSlots
+  readonly dcDialer: DcDialer
+  readonly frontDialer: FrontDialer
+  readonly #boot: WorkerBoot
+  readonly #port: MessagePort
+  readonly #buffers: ReadBuffers | null
+  readonly #replay: ReplaySet | null
+  readonly #turns: Turns
+  readonly #connections: Set<Connection>
+  readonly #dcAddressIndex: ReadonlyMap<string, number>
+  readonly #onDrained: () => void
+  #keys: KeyRing
+  #ticks: number
+  #timer: NodeJS.Timeout | null
+  #received: number
+  /** Hand-offs that must have come in before the thread may finish, or null while it serves. */
+  #drainAfter: number | null
+
+  /**
+   * @param port sockets come in, `UserSeen` goes out
+   * @param buffers shared read buffers, or null where this Node cannot share them
+   * @param onDrained called once when the thread was told to drain and its last connection has ended
+   */
+  constructor(boot: WorkerBoot, port: MessagePort, buffers: ReadBuffers | null, onDrained: () => void) {
+    const { config } = boot
+    this.config = config
+    this.log = createLogger(boot.log, 'proxy')
+    this.clock = new Clock()
+    this.warnings = new Warnings(this.log, this.clock)
+    this.counters = new CounterRow(boot.counters, boot.thread)
+    this.users = new UserRows(boot.ledger, boot.thread)
+    this.slots = new WriteSlots()
+    this.#boot = boot
+    this.#port = port
+    this.#buffers = buffers
+    this.#replay = boot.replay === null ? null : new ReplaySet(boot.replay, boot.thread)
+    this.#turns = new Turns()
+    this.#connections = new Set()
+    const addresses = listDcAddresses(config.dcs)
+    this.#dcAddressIndex = new Map(addresses.map(({ ip, dc }, index) => [`${dc} ${ip}`, index]))
+    this.#onDrained = onDrained
+    this.#keys = new KeyRing(boot.users, this.#turns)
+    this.#ticks = 0
+    this.#timer = null
+    this.#received = 0
+    this.#drainAfter = null
+
+    const connect = (address: HostPort, signal: AbortSignal): Promise<ByteSocket> =>
+      connectSocket(address, this.slots, this.#buffers?.dc ?? null, signal)
+    const timeoutMs = config.network.timeout.tcpMs
+    this.dcDialer = { ...config, timeoutMs, health: new AddressHealth(), clock: this.clock, connect }
+    const publicAddresses = [config.publicIpv4, config.publicIpv6].filter((address) => address !== null)
+    const guard = new LoopGuard(boot.listening, publicAddresses)
+    this.frontDialer = { resolver: new Resolver(), guard, clock: this.clock, timeoutMs, connect }
+  }
+
+  /** Begin to take hand-offs. */
+  start(): void {
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#port.on('message', (handOff: HandOff) => this.#accept(handOff))
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.counters.publish()
+    this.users.publish()
+    this.#port.close()
+  }
+
+  // WorkerControl
+
+  ready(): true {
+    return true
+  }
+
+  drain(handedOver: number): void {
+    this.#drainAfter = handedOver
+    this.#finishIfDrained()
+  }
+
+  closeAll(): void {
+    for (const connection of this.#connections) connection.close('shutdown')
+  }
+
+  setUsers(users: readonly UserEntry[]): void {
+    this.#keys = new KeyRing(users, this.#turns)
+    const generations = new Map(users.map((user) => [user.slot, user.generation]))
+    for (const connection of this.#connections) {
+      const user = connection.userKey?.user
+      if (user !== undefined && generations.get(user.slot) !== user.generation)
+        connection.close('user removed')
+    }
+  }
+
+  // What connections ask of their thread
+
+  /** Where a peer goes that named no host of ours. */
+  get defaultHost(): string {
+    return this.#keys.defaultHost
+  }
+
+  findKey(hello: ClientHello, userHint: number): Promise<KeySearchResult> {
+    const nowMs = Date.now()
+    return this.#keys.search(hello, userHint, {
+      nowMs,
+      toleranceMs: this.config.tolerateTimeSkewnessMs,
+      notBeforeSeconds: this.#notBeforeSeconds(nowMs),
+    })
+  }
+
+  /** Remember a hello's random; true when it was there already (decision W3). */
+  isReplay(random: Uint8Array): boolean {
+    if (this.#replay === null) return false
+    const nowSeconds = Math.floor(this.clock.monotonicMs / 1000)
+    return this.#replay.testAndAdd(random, Math.ceil(this.#replayWindowMs / 1000), nowSeconds) === 'replay'
+  }
+
+  countHandshake(outcome: 'ok' | HandshakeCode): void {
+    this.counters.add(slot('handshakes', { outcome }), 1)
+  }
+
+  admitFronting(): boolean {
+    return admitFronting(this.#boot.counters, this.#boot.thread, this.config.domainFronting.maxConnections)
+  }
+
+  leaveFronting(): void {
+    leaveFronting(this.#boot.counters, this.#boot.thread)
+  }
+
+  /** Position of a dialled address in the per-address counters. */
+  dcAddressIndex(dc: number, address: HostPort): number {
+    return this.#dcAddressIndex.get(`${Math.abs(dc)} ${address.host}`) ?? 0
+  }
+
+  /** Tell the primary who came from this network, unless its hint said so (decision W17). */
+  reportUser(peer: Peer, userSlot: number): void {
+    if (peer.userHint === userSlot) return
+    const seen: UserSeen = { remoteAddress: peer.address, userSlot }
+    this.#port.postMessage(seen)
+  }
+
+  /** A connection has ended. */
+  forget(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return
+    this.counters.addClosed()
+    this.#finishIfDrained()
+  }
+
+  #accept({ socket, remoteAddress, userHint }: HandOff): void {
+    this.#received += 1
+    const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
+    const connection = new Connection(client, { address: remoteAddress, userHint }, this)
+    this.#connections.add(connection)
+    connection.run().catch((error: unknown) => {
+      this.log.error(
+        { error: String(error), cause: describeCause(error) },
+        'a connection failed: please report this',
+      )
+    })
+  }
+
+  #tick(): void {
+    this.clock.tick()
+    this.counters.publish()
+    this.users.publish()
+    this.#ticks += 1
+    if (this.#ticks % TICKS_PER_SWEEP !== 0) return
+    for (const connection of this.#connections) connection.checkDeadline()
+  }
+
+  #finishIfDrained(): void {
+    if (this.#drainAfter === null || this.#connections.size > 0 || this.#received < this.#drainAfter) return
+    this.#drainAfter = null
+    this.#onDrained()
+  }
+
+  /** A hello is acceptable for as long as its time may be off, both ways, and one second for the rounding. */
+  get #replayWindowMs(): number {
+    return 2 * this.config.tolerateTimeSkewnessMs + 1000
+  }
+
+  /** Until the window after our start has passed, hellos from before it may be replays that we cannot know. */
+  #notBeforeSeconds(nowMs: number): number | null {
+    const { startedAtMs } = this.#boot
+    if (this.#replay === null || nowMs - startedAtMs > this.#replayWindowMs) return null
+    return Math.floor(startedAtMs / 1000) - 1
+  }
+}
+
+function describeCause(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.cause === undefined) return undefined
+  return error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : inspect(error.cause)
+}

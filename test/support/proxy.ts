@@ -1,0 +1,121 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ProxyConfig } from '#shared/config'
+import { mergeDcTable, type DcTable, type HostPort } from '#shared/dc'
+import { parseSecret } from '#shared/secret'
+import { startProxy, type RunningProxy } from '#primary/proxy'
+
+export interface TestProxyOptions {
+  /** Name → secret in hex or base64. */
+  users: Record<string, string>
+  dcs: DcTable
+  workers?: number
+  fastMode?: boolean
+  fronting?: { host: string; port: number }
+  /** Anything else of the configuration. */
+  config?: Partial<ProxyConfig>
+  /** Module of the worker threads, for tests that put faults into them. */
+  workerEntry?: string
+}
+
+/** The JSON of `GET /stats`. */
+export interface StatsJson {
+  started_at: string
+  uptime_seconds: number
+  total_connections: number
+  users: Record<
+    string,
+    { connections: number; bytes_in: number; bytes_out: number; last_seen: string | null }
+  >
+}
+
+export interface TestProxy {
+  port: number
+  running: RunningProxy
+  stats(): Promise<StatsJson>
+  metrics(): Promise<string>
+  /** Resolves when `/stats` satisfies the condition; rejects after 10 s. */
+  statsWhen(condition: (stats: StatsJson) => boolean): Promise<StatsJson>
+  logText(): string
+  logLines(): Record<string, unknown>[]
+  stop(): Promise<void>
+}
+
+const LIVENESS_LIMIT_MS = 10_000
+
+/** The whole program in this process, on ports of its own, logging to a file. */
+export async function startTestProxy(options: TestProxyOptions): Promise<TestProxy> {
+  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-test-'))
+  const logFile = join(folder, 'log')
+  const config: ProxyConfig = { ...defaultConfig(options), ...options.config }
+  const running = await startProxy(config, {
+    log: { level: 'debug', destination: logFile, pretty: false },
+    ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
+  })
+  const { apiAddress, metricsAddress } = running
+
+  const stats = async (): Promise<StatsJson> => {
+    const response = await fetch(`http://127.0.0.1:${apiAddress?.port}/stats`)
+    return (await response.json()) as StatsJson
+  }
+  const logText = (): string => readFileSync(logFile, 'utf8')
+  return {
+    port: running.listening[0]!.port,
+    running,
+    stats,
+    metrics: async () => (await fetch(`http://127.0.0.1:${metricsAddress?.port}/`)).text(),
+    statsWhen: async (condition) => {
+      const giveUpMs = Date.now() + LIVENESS_LIMIT_MS
+      for (;;) {
+        const now = await stats()
+        if (condition(now)) return now
+        if (Date.now() > giveUpMs) throw new Error(`stats never came to be: ${JSON.stringify(now)}`)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    },
+    logText,
+    logLines: () =>
+      logText()
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    stop: async () => {
+      await running.kill()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function defaultConfig(options: TestProxyOptions): ProxyConfig {
+  const loopback: HostPort = { host: '127.0.0.1', port: 0 }
+  return {
+    debug: true,
+    users: Object.entries(options.users).map(([name, text]) => {
+      const parsed = parseSecret(text)
+      if (!parsed.ok) throw new Error(`${name}: ${parsed.code}`)
+      return { name, secrets: [parsed.secret] }
+    }),
+    bindTo: [loopback],
+    apiBindTo: loopback,
+    concurrency: 8192,
+    preferIp: 'prefer-ipv4',
+    tolerateTimeSkewnessMs: 5000,
+    allowFallbackOnUnknownDc: false,
+    publicIpv4: null,
+    publicIpv6: null,
+    shutdownTimeoutMs: 5000,
+    domainFronting: {
+      host: options.fronting?.host ?? '127.0.0.1',
+      port: options.fronting?.port ?? 9,
+      maxConnections: 4096,
+    },
+    network: { timeout: { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 } },
+    defense: { antiReplay: { enabled: true, maxSizeBytes: 16 * 1024 * 1024 } },
+    stats: {
+      prometheus: { enabled: true, bindTo: loopback, httpPath: '/', metricPrefix: 'mtg' },
+    },
+    performance: { workers: options.workers ?? 1, fastMode: options.fastMode ?? true },
+    dcs: mergeDcTable(options.dcs),
+  }
+}
