@@ -8,7 +8,7 @@ if (isSupportedNode(process.versions.node)) {
   process.exit(await runCli(process.argv.slice(2)))
 } else {
   process.stderr.write(
-    `mtg-multi: error: Node ${process.versions.node} is too old: install ${SUPPORTED_NODE} (https://nodejs.org)\n`,
+    `mtg-multi: error: Node ${process.versions.node} is not supported: install ${SUPPORTED_NODE} (https://nodejs.org)\n`,
   )
   process.exitCode = 1
 }

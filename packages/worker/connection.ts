@@ -235,14 +235,14 @@ export class Connection {
 
   /** @throws HandshakeError with the host that such a peer is fronted to */
   async #findUser(hello: ClientHello): Promise<UserKey> {
-    const found = await this.thread.findKey(hello, this.peer.userHint)
+    const found = await this.thread.hellos.findKey(hello, this.peer.userHint)
     this.enter('hello') // a long search lets the connection be closed meanwhile
     if (!found.ok) throw new HandshakeError(found.code, `cannot read client hello: ${found.code}`, found.host)
     return found.userKey
   }
 
   #refuseReplay(hello: ClientHello, userKey: UserKey): void {
-    if (!this.thread.isReplay(hello.random)) return
+    if (!this.thread.hellos.isReplay(hello.random)) return
     this.thread.counters.add(REPLAYS, 1)
     this.thread.warnings.warn('replay attack has been detected!', { 'client-ip': this.peer.address })
     throw new HandshakeError('replay', 'cannot read client hello: replay', userKey.host)

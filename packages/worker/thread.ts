@@ -17,8 +17,7 @@ import { Clock, TICK_MS } from './clock.ts'
 import { Connection, type Peer } from './connection.ts'
 import type { FrontDialer } from './domain-fronting/dial-front.ts'
 import { LoopGuard } from './domain-fronting/loop-guard.ts'
-import type { ClientHello } from './fake-tls/client-hello.ts'
-import { KeyRing, type KeySearchResult } from './fake-tls/key-ring.ts'
+import { HelloCheck } from './fake-tls/hello-check.ts'
 import { ByteSocket } from './socket/byte-socket.ts'
 import { connectSocket } from './socket/connect-socket.ts'
 import type { ReadBuffers } from './socket/read-buffers.ts'
@@ -41,15 +40,13 @@ export class Thread implements WorkerControl {
   readonly slots: WriteSlots
   readonly dcDialer: DcDialer
   readonly frontDialer: FrontDialer
+  readonly hellos: HelloCheck
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
   readonly #buffers: ReadBuffers | null
-  readonly #replay: ReplaySet | null
-  readonly #turns: Turns
   readonly #connections: Set<Connection>
   readonly #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
-  #keys: KeyRing
   #ticks: number
   #timer: NodeJS.Timeout | null
   #received: number
@@ -70,16 +67,21 @@ export class Thread implements WorkerControl {
     this.counters = new CounterRow(boot.counters, boot.thread)
     this.users = new UserRows(boot.ledger, boot.thread)
     this.slots = new WriteSlots()
+    this.hellos = new HelloCheck({
+      users: boot.users,
+      toleranceMs: config.tolerateTimeSkewnessMs,
+      replay: boot.replay === null ? null : new ReplaySet(boot.replay, boot.thread),
+      startedAtMs: boot.startedAtMs,
+      clock: this.clock,
+      turns: new Turns(),
+    })
     this.#boot = boot
     this.#port = port
     this.#buffers = buffers
-    this.#replay = boot.replay === null ? null : new ReplaySet(boot.replay, boot.thread)
-    this.#turns = new Turns()
     this.#connections = new Set()
     const addresses = listDcAddresses(config.dcs)
     this.#dcAddressIndex = new Map(addresses.map(({ ip, dc }, index) => [`${dc} ${ip}`, index]))
     this.#onDrained = onDrained
-    this.#keys = new KeyRing(boot.users, this.#turns)
     this.#ticks = 0
     this.#timer = null
     this.#received = 0
@@ -123,7 +125,7 @@ export class Thread implements WorkerControl {
   }
 
   setUsers(users: readonly UserEntry[]): void {
-    this.#keys = new KeyRing(users, this.#turns)
+    this.hellos.setUsers(users)
     const generations = new Map(users.map((user) => [user.slot, user.generation]))
     for (const connection of this.#connections) {
       const user = connection.userKey?.user
@@ -133,27 +135,6 @@ export class Thread implements WorkerControl {
   }
 
   // What connections ask of their thread
-
-  /** Where a peer goes that named no host of ours. */
-  get defaultHost(): string {
-    return this.#keys.defaultHost
-  }
-
-  findKey(hello: ClientHello, userHint: number): Promise<KeySearchResult> {
-    const nowMs = Date.now()
-    return this.#keys.search(hello, userHint, {
-      nowMs,
-      toleranceMs: this.config.tolerateTimeSkewnessMs,
-      notBeforeSeconds: this.#notBeforeSeconds(nowMs),
-    })
-  }
-
-  /** Remember a hello's random; true when it was there already (decision W3). */
-  isReplay(random: Uint8Array): boolean {
-    if (this.#replay === null) return false
-    const nowSeconds = Math.floor(this.clock.monotonicMs / 1000)
-    return this.#replay.testAndAdd(random, Math.ceil(this.#replayWindowMs / 1000), nowSeconds) === 'replay'
-  }
 
   countHandshake(outcome: 'ok' | HandshakeCode): void {
     this.counters.add(slot('handshakes', { outcome }), 1)
@@ -212,18 +193,6 @@ export class Thread implements WorkerControl {
     if (this.#drainAfter === null || this.#connections.size > 0 || this.#received < this.#drainAfter) return
     this.#drainAfter = null
     this.#onDrained()
-  }
-
-  /** A hello is acceptable for as long as its time may be off, both ways, and one second for the rounding. */
-  get #replayWindowMs(): number {
-    return 2 * this.config.tolerateTimeSkewnessMs + 1000
-  }
-
-  /** Until the window after our start has passed, hellos from before it may be replays that we cannot know. */
-  #notBeforeSeconds(nowMs: number): number | null {
-    const { startedAtMs } = this.#boot
-    if (this.#replay === null || nowMs - startedAtMs > this.#replayWindowMs) return null
-    return Math.floor(startedAtMs / 1000) - 1
   }
 }
 

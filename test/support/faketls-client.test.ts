@@ -146,7 +146,9 @@ async function startMiniProxy(answer: (socket: Socket, hello: Buffer) => void): 
   port: number
   close: () => void
 }> {
+  const live = new Set<Socket>()
   const server = createServer((socket) => {
+    live.add(socket)
     let hello = Buffer.alloc(0)
     const collect = (chunk: string | Buffer): void => {
       hello = Buffer.concat([hello, chunk as Buffer]) // no encoding is set
@@ -157,7 +159,13 @@ async function startMiniProxy(answer: (socket: Socket, hello: Buffer) => void): 
     socket.on('data', collect)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return { port: (server.address() as AddressInfo).port, close: () => server.close() }
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      server.close()
+      for (const socket of live) socket.destroy()
+    },
+  }
 }
 
 function echoRecords(socket: Socket, sizes: readonly number[]): void {
@@ -190,11 +198,12 @@ function mirrorCiphers(frame: Buffer): ReturnType<typeof buildClientFrame> {
 test(
   'a client shakes hands byte by byte, sends its first payload with the frame and reads records',
   { timeout: 20_000 },
-  async () => {
+  async (t) => {
     const proxy = await startMiniProxy((socket, hello) => {
       echoRecords(socket, [4, 16401, 1])
       socket.write(buildFlight(hello, 2500))
     })
+    t.after(proxy.close)
     const client = await connectFakeTls({
       port: proxy.port,
       secret: SECRET,
@@ -209,14 +218,13 @@ test(
     assert.deepEqual(client.recordLengths, [4, 16401, 1])
     client.destroy()
     assert.equal((await client.closed).errorCode, null)
-    proxy.close()
   },
 )
 
 test(
   'a client refuses a flight by another key, a fourth record, a record of 0 and of 16402 bytes',
   { timeout: 30_000 },
-  async () => {
+  async (t) => {
     const cases: [(socket: Socket, hello: Buffer) => void, string][] = [
       [(socket, hello) => socket.write(buildFlight(hello, 1000, Buffer.alloc(32, 7))), 'digest'],
       [(socket, hello) => socket.write(Buffer.concat([buildFlight(hello, 1000), Buffer.of(0x17)])), 'flight'],
@@ -227,6 +235,7 @@ test(
     ]
     for (const [answer, code] of cases) {
       const proxy = await startMiniProxy(answer)
+      t.after(proxy.close)
       const outcome = (async () => {
         const client = await connectFakeTls({
           port: proxy.port,
@@ -238,7 +247,6 @@ test(
         await client.read(5)
       })()
       await assert.rejects(outcome, { name: 'FakeTlsError', code })
-      proxy.close()
     }
   },
 )
@@ -270,19 +278,20 @@ async function dialDc(port: number): Promise<DcPeer> {
   return { socket, write: (payload) => void socket.write(up.update(payload)), all }
 }
 
-test('the data centre streams its pattern on request', { timeout: 20_000 }, async () => {
+test('the data centre streams its pattern on request', { timeout: 20_000 }, async (t) => {
   const dc = await startStreamDc({ mode: 'source' })
+  t.after(() => dc.close())
   const peer = await dialDc(dc.port)
   const request = Buffer.alloc(8)
   request.writeBigUInt64LE(300_000n)
   peer.write(request)
   peer.socket.end()
   assert.ok((await peer.all).equals(patternSlice(0, 300_000)))
-  await dc.close()
 })
 
-test('the data centre acknowledges a pattern and cuts anything else', { timeout: 20_000 }, async () => {
+test('the data centre acknowledges a pattern and cuts anything else', { timeout: 20_000 }, async (t) => {
   const dc = await startStreamDc({ mode: 'sink', bytes: 100_000 })
+  t.after(() => dc.close())
   const peer = await dialDc(dc.port)
   peer.write(patternSlice(0, 250_000))
   peer.socket.end()
@@ -301,5 +310,4 @@ test('the data centre acknowledges a pattern and cuts anything else', { timeout:
   if (!seen.socket.closed) await once(seen, 'close')
   assert.equal(seen.mismatchAt, 10)
   wrong.socket.destroy()
-  await dc.close()
 })

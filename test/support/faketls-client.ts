@@ -454,7 +454,9 @@ export class FakeTlsClient {
     try {
       this.#takeRecords(this.#frame.down)
     } catch (error) {
-      this.socket.destroy(error as Error) // takeRecords throws FakeTlsError alone
+      // takeRecords throws FakeTlsError alone. The socket's own 'error' would come too late for pending reads.
+      this.#error ??= error as FakeTlsError
+      this.socket.destroy(this.#error)
     }
     this.#settle()
   }

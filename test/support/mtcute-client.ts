@@ -62,7 +62,7 @@ export interface MtcuteClient {
  * A Telegram client made of a library that knows nothing of ours, connecting through a proxy with the library's own
  * fake-TLS. Nothing is sent before the first call. Files go over connections of their own, which are signed as media.
  */
-export function createMtcuteClient(options: MtcuteClientOptions): MtcuteClient {
+export async function createMtcuteClient(options: MtcuteClientOptions): Promise<MtcuteClient> {
   const { proxy, secret, dcId, publicKeyPem, usePfs = false, connectionCount = 1 } = options
   const crypto = new NodeCryptoProvider()
   addPublicKey(crypto, publicKeyPem)
@@ -81,8 +81,11 @@ export function createMtcuteClient(options: MtcuteClientOptions): MtcuteClient {
     storage: new MemoryStorage(),
     updates: false,
     logLevel: LogManager.OFF,
-    network: { usePfs, connectionCount: () => connectionCount },
+    // Without it a second connection within a second would wait: the tests connect often on purpose.
+    network: { usePfs, connectionCount: () => connectionCount, floodControl: false },
   })
+  // Uploading asks whether the user is a premium one, and fails for nobody.
+  await client.storage.self.store({ userId: 1, isBot: false, isPremium: false, usernames: [] })
   const errors: Error[] = []
   const { promise: firstError, resolve } = Promise.withResolvers<Error>()
   client.onError.add((error) => {

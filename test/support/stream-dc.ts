@@ -314,9 +314,9 @@ function createSource(
 function createSink(connection: DcConnection, acknowledgeEachBytes: number): Behaviour {
   let checkedBytes = 0
   let nextAcknowledgement = acknowledgeEachBytes
-  const acknowledge = (): void => {
+  const acknowledge = (bytes: number): void => {
     const count = Buffer.alloc(8)
-    count.writeBigUInt64LE(BigInt(checkedBytes))
+    count.writeBigUInt64LE(BigInt(bytes))
     connection.write(count)
   }
   return {
@@ -329,10 +329,12 @@ function createSink(connection: DcConnection, acknowledgeEachBytes: number): Beh
         return
       }
       checkedBytes += payload.length
-      for (; checkedBytes >= nextAcknowledgement; nextAcknowledgement += acknowledgeEachBytes) acknowledge()
+      for (; checkedBytes >= nextAcknowledgement; nextAcknowledgement += acknowledgeEachBytes) {
+        acknowledge(nextAcknowledgement)
+      }
     },
     end() {
-      acknowledge()
+      acknowledge(checkedBytes)
       connection.socket.end()
     },
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { DiffieHellman } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
@@ -43,15 +44,16 @@ export interface TelegramDc {
 interface SharedKeys {
   readonly crypto: NodeCryptoProvider
   readonly rsaKey: TelegramRsaKey
+  readonly dh: DiffieHellman
 }
 
 let sharedKeys: Promise<SharedKeys> | undefined
 
-/** All data centres of a process have one RSA key, as Telegram's do: making one takes up to a second. */
+/** All data centres of a process have one RSA key, as Telegram's do, and one DH pair: both take a second to make. */
 async function loadSharedKeys(): Promise<SharedKeys> {
   const crypto = new NodeCryptoProvider()
   await crypto.initialize()
-  return { crypto, rsaKey: generateRsaKey(crypto) }
+  return { crypto, rsaKey: generateRsaKey(crypto), dh: generateDhKeys() }
 }
 
 /**
@@ -61,7 +63,7 @@ async function loadSharedKeys(): Promise<SharedKeys> {
  */
 export async function startTelegramDc(options: TelegramDcOptions): Promise<TelegramDc> {
   sharedKeys ??= loadSharedKeys()
-  const { crypto, rsaKey } = await sharedKeys
+  const { crypto, rsaKey, dh } = await sharedKeys
   const { dcId, host = '127.0.0.1', port = 0 } = options
   const frames: { dc: number }[] = []
   const keyExchanges: { dc: number; temporary: boolean }[] = []
@@ -71,7 +73,7 @@ export async function startTelegramDc(options: TelegramDcOptions): Promise<Teleg
     crypto,
     dcId,
     rsaKey,
-    dh: generateDhKeys(),
+    dh,
     authKeys: new Map(),
     uploads,
     onKeyExchange: (exchange) => keyExchanges.push(exchange),

@@ -3,10 +3,10 @@ import { maskSecretText } from '#shared/secret'
 /** Longer values are cut: a message is one line that fits a terminal. */
 const MAX_SHOWN_LENGTH = 60
 /**
- * Texts that could hold a key, wherever they stand: 16 bytes of key are 22 characters of base64url or 32 of hex. Host
- * names, addresses and paths contain dots, colons or slashes and stay readable.
+ * Texts that could hold a key, wherever they stand: 16 bytes of key are 22 characters of base64 or 32 of hex. Host
+ * names and addresses are cut up by dots and colons and stay readable.
  */
-const LOOKS_SECRET = /^[A-Za-z0-9_+/=-]{22,}$/
+const LOOKS_SECRET = /[A-Za-z0-9_+/=-]{22}/
 
 /** What an error may show of a value of the file; what could be a secret is masked wherever it stands. */
 export function describeValue(value: unknown): string {

@@ -12,7 +12,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 }
 const PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
 /** Timers of Node count in 32 bits: a longer delay would fire at once. */
-export const MAX_DURATION_MS = 2 ** 31 - 1
+export const MAX_DURATION_MS: number = 2 ** 31 - 1
 
 /** Milliseconds of `"5s"`, `"1h30m"`, `"1 H"` or `"0"`, rounded up; undefined if it is none (operator.md §1.2). */
 export function parseDurationMs(text: string): number | undefined {

@@ -18,7 +18,7 @@ export class KeyLines {
     return undefined
   }
 
-  /** All paths written in the file, inline tables not entered. */
+  /** All paths written in the file and the tables above them; inline tables are not entered. */
   paths(): readonly (readonly string[])[] {
     return [...this.#lines.keys()].map((joined) => joined.split(SEPARATOR))
   }
@@ -49,8 +49,11 @@ export function findKeyLines(text: string): KeyLines {
     const key = readKey(text, at + brackets)
     if (key === null) break
     const path = brackets > 0 ? key.path : [...table, ...key.path]
-    const joined = path.join(SEPARATOR)
-    if (!lines.has(joined)) lines.set(joined, line(start))
+    const here = line(start)
+    for (let length = 1; length <= path.length; length++) {
+      const joined = path.slice(0, length).join(SEPARATOR)
+      if (!lines.has(joined)) lines.set(joined, here)
+    }
     if (brackets > 0) table = path
     at = skipValue(text, key.end)
   }

@@ -14,6 +14,12 @@ import { collectUsers } from './users.ts'
 /** How deep arrays and inline tables may be nested: nothing of ours needs more than two levels. */
 const MAX_TOML_DEPTH = 16
 
+/** What the parser's words mean for the mistakes that are made most. */
+const TOML_HINTS: Readonly<Record<string, string>> = {
+  'invalid value': ' (texts need quotes)',
+  'illegal character in key': ' (names with other characters than A-Z a-z 0-9 - _ need quotes)',
+}
+
 /**
  * The configuration out of the text of a TOML file.
  * @returns the config, and what is worth a warning: unknown keys, keys without effect, values that were raised
@@ -54,7 +60,7 @@ function parseToml(text: string, fileName: string): TomlTable {
     if (!(error instanceof TomlError)) throw error
     // The error itself quotes the line of the file, which may hold a secret: only its first line goes on, and no cause.
     const reason = error.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '') ?? ''
-    const hint = reason === 'invalid value' ? ' (texts need quotes)' : ''
+    const hint = TOML_HINTS[reason] ?? ''
     // oxlint-disable-next-line preserve-caught-error -- see above
     throw new ConfigError([
       { path: '', line: error.line, expected: `${fileName} is not valid TOML: ${reason}${hint}` },

@@ -1,4 +1,5 @@
 import type { HostPort, PreferIp } from '#shared/dc'
+import { MIN_REPLAY_BYTES } from '#shared/state/replay-set'
 
 import { decodeHost, decodeHostPort, decodeHostPorts, decodeIpv4, decodeIpv6 } from './address.ts'
 import { decodeByteSize } from './byte-size.ts'
@@ -19,8 +20,6 @@ import { decodeSecrets, type SecretList } from './secrets.ts'
 
 /** One thread per core is the most that helps; no machine we know of has more cores. */
 export const MAX_WORKERS = 256
-/** Holds an 11 s window at 3,000 handshakes a second and core (decision W3). */
-export const MIN_REPLAY_BYTES = 16 * 2 ** 20
 /** Shared memory is reserved at start: more is a slip in the unit, not a wish. */
 const MAX_REPLAY_BYTES = 2 ** 30
 

@@ -60,7 +60,7 @@ function buildRegistry({ config, sums, dcAddresses, version }: PrometheusOptions
   const registry = new Registry()
   for (const metric of METRICS) {
     const family = new Family(metric, sums, dcAddresses)
-    const settings = {
+    const settings: Settings = {
       name: `${config.metricPrefix}_${metric.name}`,
       help: metric.help,
       labelNames: family.labelNames,
@@ -80,10 +80,15 @@ function buildRegistry({ config, sums, dcAddresses, version }: PrometheusOptions
   return registry
 }
 
-type Settings = ConstructorParameters<typeof Gauge<string>>[0] &
-  ConstructorParameters<typeof Counter<string>>[0]
+interface Settings {
+  readonly name: string
+  readonly help: string
+  readonly labelNames: string[]
+  /** None: the caller registers. */
+  readonly registers: []
+}
 
-function buildGauge(family: Family, settings: Settings): Gauge<string> {
+function buildGauge(family: Family, settings: Settings): Gauge {
   return new Gauge({
     ...settings,
     collect() {
@@ -93,7 +98,7 @@ function buildGauge(family: Family, settings: Settings): Gauge<string> {
   })
 }
 
-function buildCounter(family: Family, settings: Settings): Counter<string> {
+function buildCounter(family: Family, settings: Settings): Counter {
   return new Counter({
     ...settings,
     collect() {

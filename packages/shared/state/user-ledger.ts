@@ -31,8 +31,8 @@ import { repairTotal, repairUser, sumRowLive } from './ledger-repair.ts'
 export const MAX_USERS = 100_000
 /** Users to begin with; doubled whenever they do not suffice. */
 const INITIAL_USERS = 64
-/** Cells compared per `repair`: about 1 ms, whatever the number of users; the next call goes on from there. */
-const REPAIR_CELLS_PER_CALL = 65_536
+/** Cells compared per `repair`: about 2 ms, whatever the number of users; the next call goes on from there. */
+const REPAIR_CELLS_PER_CALL = 16_384
 
 /** Plain data: crosses to the worker threads, the buffer shared. */
 export interface LedgerMemory {

@@ -31,7 +31,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   const { host, port } = thread.config.domainFronting
   try {
     const site = await dialFront(
-      host ?? cause.frontHost ?? thread.defaultHost,
+      host ?? cause.frontHost ?? thread.hellos.defaultHost,
       port,
       thread.frontDialer,
       connection.signal,

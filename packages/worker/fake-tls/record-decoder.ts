@@ -72,7 +72,7 @@ export class RecordDecoder {
     this.#type = this.#header[0]!
     this.#left = this.#header.readUInt16BE(3)
     this.#alertBytes = 0
-    this.#idleRecords += 1
+    if (this.#type !== RecordType.ApplicationData || this.#left === 0) this.#idleRecords += 1
     if (this.#header.readUInt16BE(1) !== RECORD_VERSION) this.end = 'record-version'
     else if (this.#left > MAX_INBOUND_PAYLOAD_BYTES) this.end = 'record-length'
     else if (this.#idleRecords > MAX_IDLE_RECORDS) this.end = 'idle-records'

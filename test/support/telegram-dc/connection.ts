@@ -91,7 +91,9 @@ export class DcConnection {
     }
     const answers = answerMessage({ ...this.#state, authKey, session, sessionId }, messageId, body)
     if (known === undefined) {
-      answers.unshift({ body: buildNewSessionCreated(authKey, messageId), isResult: false })
+      // A container's id is above those of its contents, and whatever is below the first one gets sent again.
+      const firstId = [...session.receivedIds].reduce((first, id) => (id < first ? id : first), messageId)
+      answers.unshift({ body: buildNewSessionCreated(authKey, firstId), isResult: false })
     }
     return packAnswers(session, answers).map(seal)
   }

@@ -29,7 +29,7 @@ const sha1 = (...parts: Uint8Array[]): Buffer => {
   return hash.digest()
 }
 
-/** One pair for a data centre's life: OpenSSL checks the prime for 100 ms whenever it gets a new one. */
+/** One pair for all exchanges: OpenSSL checks the prime for 0.4 s whenever it is given one. */
 export function generateDhKeys(): DiffieHellman {
   const dh = createDiffieHellman(DH_PRIME, DH_GENERATOR)
   dh.generateKeys()

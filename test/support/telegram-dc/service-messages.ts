@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { mtp } from '@mtcute/node'
 
 import { type AuthKey, issueSalt, type Session } from './auth-keys.ts'
-import { fromLong, serialize, toLong } from './tl.ts'
+import { fromLong, int64, serialize, TL, toLong, uint32 } from './tl.ts'
 
 /** Salts handed out in advance, each for half an hour (core.telegram.org/mtproto/service_messages). */
 const FUTURE_SALTS = 3
@@ -46,26 +46,19 @@ export function answerServiceMessage(
 }
 
 /**
- * The first salt is the one in use, the others follow. A temporary key gets none for later: @mtcute keeps a timer for
- * those which it does not clear when the client is destroyed, and the process would live on for half an hour.
+ * `future_salts req_msg_id now count { valid_since valid_until salt }`, by hand because @mtcute only reads it. The
+ * first salt is the one in use, the others follow. A temporary key gets none for later: @mtcute keeps a timer for those
+ * which it does not clear when the client is destroyed, and the process would live on for half an hour.
  */
 function buildFutureSalts(authKey: AuthKey, messageId: bigint): Uint8Array {
   const now = Math.floor(Date.now() / 1000)
-  const salts = Array.from(
-    { length: authKey.temporary ? 1 : FUTURE_SALTS },
-    (_, index): mtp.RawMt_future_salt => ({
-      _: 'mt_future_salt',
-      validSince: now + index * SALT_PERIOD_S,
-      validUntil: now + (index + 2) * SALT_PERIOD_S,
-      salt: toLong(index === 0 ? authKey.salt : issueSalt(authKey)),
-    }),
-  )
-  return serialize({
-    _: 'mt_future_salts',
-    reqMsgId: toLong(messageId),
-    now,
-    salts,
+  const count = authKey.temporary ? 1 : FUTURE_SALTS
+  const salts = Array.from({ length: count }, (_, index) => {
+    const validSince = now + index * SALT_PERIOD_S
+    const salt = index === 0 ? authKey.salt : issueSalt(authKey)
+    return Buffer.concat([uint32(validSince), uint32(validSince + 2 * SALT_PERIOD_S), int64(salt)])
   })
+  return Buffer.concat([uint32(TL.futureSalts), int64(messageId), uint32(now), uint32(count), ...salts])
 }
 
 export function buildNewSessionCreated(authKey: AuthKey, firstMessageId: bigint): Uint8Array {

@@ -6,6 +6,7 @@ export const TL = {
   msgContainer: 0x73f1f8dc,
   gzipPacked: 0x3072cfa1,
   rpcResult: 0xf35c6d01,
+  futureSalts: 0xae500895,
   boolTrue: 0x997275b5,
 } as const
 

@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const PROXY_MAIN = new URL('../../packages/primary/main.ts', import.meta.url)
+const HOST = 'example.com'
+/** Above what any bench opens, below what a descriptor limit of 20,000 carries. */
+const CONCURRENCY = 9900
+/** Start-up takes half a second; a busy machine may need a few. */
+const START_TIMEOUT_MS = 20_000
+const START_POLL_MS = 50
+/** Connections are cut before; a proxy that still drains then is ended. */
+const STOP_TIMEOUT_MS = 5000
+
+export interface ProxyOptions {
+  readonly workers: number
+  readonly fastMode: boolean
+  readonly dcPort: number
+}
+
+/** The proxy as operators run it: a process of its own, with a configuration file. */
+export interface ProxyProcess {
+  readonly pid: number
+  readonly port: number
+  readonly secret: string
+  stop(): Promise<void>
+}
+
+/** Start it and wait until it accepts. Throws with the end of its log when it does not. */
+export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
+  const directory = mkdtempSync(join(tmpdir(), 'mtg-multi-bench-'))
+  const logPath = join(directory, 'log')
+  const configPath = join(directory, 'config.toml')
+  const secret = `ee${randomBytes(16).toString('hex')}${Buffer.from(HOST).toString('hex')}`
+  const port = await findFreePort()
+  writeFileSync(configPath, buildConfig(options, port, secret))
+
+  // A file rather than a pipe: reading a pipe would cost this process, and a full one would stop the proxy.
+  const log = openSync(logPath, 'w')
+  const proxy = spawn(process.execPath, [PROXY_MAIN.pathname, 'run', configPath], {
+    stdio: ['ignore', log, log],
+  })
+  closeSync(log)
+  const exited = once(proxy, 'exit')
+  const kill = (): void => void proxy.kill('SIGKILL')
+  process.once('exit', kill)
+  const running = (): boolean => proxy.exitCode === null && proxy.signalCode === null
+
+  async function stop(): Promise<void> {
+    if (running()) {
+      proxy.kill('SIGTERM')
+      const killTimer = setTimeout(kill, STOP_TIMEOUT_MS)
+      await exited
+      clearTimeout(killTimer)
+    }
+    process.off('exit', kill)
+    rmSync(directory, { recursive: true })
+  }
+
+  const deadline = Date.now() + START_TIMEOUT_MS
+  while (!(await accepts(port))) {
+    if (!running() || Date.now() > deadline || proxy.pid === undefined) {
+      const tail = readFileSync(logPath, 'utf8').slice(-2000)
+      await stop()
+      throw new Error(`the proxy does not listen on port ${port}:\n${tail}`)
+    }
+    await sleep(START_POLL_MS)
+  }
+  return { pid: proxy.pid ?? 0, port, secret, stop }
+}
+
+function buildConfig(options: ProxyOptions, port: number, secret: string): string {
+  return `bind-to = "127.0.0.1:${port}"
+concurrency = ${CONCURRENCY}
+
+[secrets]
+bench = "${secret}"
+
+[performance]
+workers = ${options.workers}
+fast-mode = ${options.fastMode}
+
+[dc]
+2 = ["127.0.0.1:${options.dcPort}"]
+
+# Nothing is fronted; should it be, it stays on this machine.
+[domain-fronting]
+host = "127.0.0.1"
+port = 9
+`
+}
+
+/** The configuration file takes no port 0. Another process may take this one before the proxy does: unlikely, and loud. */
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect({ port, host: '127.0.0.1' })
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}

@@ -1,0 +1,101 @@
+import { BroadcastChannel } from 'node:worker_threads'
+
+/** What a test can do to a worker thread that runs faulty-serve.ts, and what such a thread tells. */
+export type Fault =
+  | { readonly kind: 'throw' }
+  | { readonly kind: 'reject' }
+  | { readonly kind: 'exit' }
+  /** Keep on allocating until the heap limit. */
+  | { readonly kind: 'out-of-memory' }
+  /** Serve nothing for so long, then exit: what was posted meanwhile is never read. */
+  | { readonly kind: 'block-then-exit'; readonly blockMs: number }
+  /** Close the port on which sockets arrive, and live on. */
+  | { readonly kind: 'close-port' }
+  /** Exit behind the n-th shared-memory write of the next admission or departure of a connection. */
+  | { readonly kind: 'exit-in-ledger'; readonly afterWrites: number }
+  /** Exit behind the n-th atomic write of the next look into the replay set. */
+  | { readonly kind: 'exit-in-replay-set'; readonly afterWrites: number }
+  /** No fault: collect garbage and tell what is left. */
+  | { readonly kind: 'measure-heap' }
+
+export type FaultCommand = Fault & { readonly thread: number }
+
+export type ThreadReport = { readonly thread: number } & (
+  | { readonly kind: 'started' }
+  | { readonly kind: 'armed' }
+  | { readonly kind: 'hand-off'; readonly remotePort: number }
+  | { readonly kind: 'heap'; readonly bytes: number }
+)
+
+/** Both directions. One per proxy, so that proxies of one process do not hear each other. */
+export const faultChannel = (proxyPort: number): string => `mtg-multi faults of ${proxyPort}`
+
+/** Names a file: the first thread that finds it deletes it and dies before it serves. */
+export const DIE_AT_START_VARIABLE = 'MTG_MULTI_TEST_DIE_AT_START'
+
+export const FAULTY_SERVE: string = new URL('faulty-serve.ts', import.meta.url).href
+
+/** A test's end of the channel. */
+export class Faults {
+  readonly #channel: BroadcastChannel
+  /** Client port → worker thread. */
+  readonly #placements: Map<number, number>
+  readonly #listeners: Set<(report: ThreadReport) => void>
+
+  constructor(proxyPort: number) {
+    this.#channel = new BroadcastChannel(faultChannel(proxyPort))
+    this.#placements = new Map()
+    this.#listeners = new Set()
+    this.#channel.unref()
+    this.#channel.onmessage = (event) => {
+      const report = (event as MessageEvent<ThreadReport>).data // faulty-serve.ts posts nothing else
+      if (report.kind === 'hand-off') this.#placements.set(report.remotePort, report.thread)
+      for (const listener of this.#listeners) listener(report)
+    }
+  }
+
+  /** Tell the thread; it does so in its next turn. */
+  inject(thread: number, fault: Fault): void {
+    const command: FaultCommand = { ...fault, thread }
+    this.#channel.postMessage(command)
+  }
+
+  /** As `inject`, for the faults that wait for an occasion: resolves when they do. */
+  async arm(thread: number, fault: Fault): Promise<void> {
+    const armed = this.next((report) => report.kind === 'armed' && report.thread === thread)
+    this.inject(thread, fault)
+    await armed
+  }
+
+  /** Bytes on the thread's JavaScript heap after a full collection, buffers included. */
+  async measureHeap(thread: number): Promise<number> {
+    const measured = this.next((report) => report.kind === 'heap' && report.thread === thread)
+    this.inject(thread, { kind: 'measure-heap' })
+    const report = await measured
+    return report.kind === 'heap' ? report.bytes : NaN
+  }
+
+  /** The next report of this kind. */
+  next(isWanted: (report: ThreadReport) => boolean): Promise<ThreadReport> {
+    return new Promise((resolve) => {
+      const listener = (report: ThreadReport): void => {
+        if (!isWanted(report)) return
+        this.#listeners.delete(listener)
+        resolve(report)
+      }
+      this.#listeners.add(listener)
+    })
+  }
+
+  /** Which thread got the connection from this client port. */
+  async threadOf(clientPort: number): Promise<number> {
+    const known = this.#placements.get(clientPort)
+    if (known !== undefined) return known
+    return (await this.next((report) => report.kind === 'hand-off' && report.remotePort === clientPort))
+      .thread
+  }
+
+  close(): void {
+    this.#channel.close()
+  }
+}

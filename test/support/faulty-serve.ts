@@ -1,0 +1,115 @@
+import { rmSync } from 'node:fs'
+import { BroadcastChannel } from 'node:worker_threads'
+import { THREAD_SEQUENCE, threadStart } from '#shared/state/ledger-layout'
+import serve, { type ServeTask } from '#worker/serve'
+import { DIE_AT_START_VARIABLE, faultChannel, type FaultCommand, type ThreadReport } from './faults.ts'
+import { measureHeap } from './process-state.ts'
+
+/** The worker entry for tests: the real one, which dies when it is told to, and tells who was handed over to it. */
+export default async function faultyServe(task: ServeTask): Promise<void> {
+  dieAtStart()
+  const { boot, handOffPort } = task
+  const { thread } = boot
+  const channel = new BroadcastChannel(faultChannel(boot.listening[0]?.port ?? 0))
+  channel.unref()
+  const report = (message: ThreadReport): void => channel.postMessage(message)
+
+  reportHandOffs(task, (remotePort) => report({ kind: 'hand-off', thread, remotePort }))
+  channel.onmessage = (event) => {
+    const command = (event as MessageEvent<FaultCommand | ThreadReport>).data // Faults and its threads post these
+    if (command.thread !== thread) return
+    switch (command.kind) {
+      case 'throw':
+        setTimeout(() => {
+          throw new Error('injected throw')
+        })
+        return
+      case 'reject':
+        void Promise.reject(new Error('injected rejection'))
+        return
+      case 'exit':
+        return exit()
+      case 'out-of-memory':
+        return exhaustHeap()
+      case 'block-then-exit':
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, command.blockMs)
+        return exit()
+      case 'close-port':
+        return handOffPort.close()
+      case 'exit-in-ledger': {
+        const sequence = threadStart(thread) + THREAD_SEQUENCE
+        exitBehindWrite(boot.ledger.buffer, command.afterWrites, sequence)
+        return report({ kind: 'armed', thread })
+      }
+      case 'exit-in-replay-set':
+        if (boot.replay !== null) exitBehindWrite(boot.replay.buffer, command.afterWrites, null)
+        return report({ kind: 'armed', thread })
+      case 'measure-heap':
+        return report({ kind: 'heap', thread, bytes: measureHeap() })
+      case 'started':
+      case 'armed':
+      case 'hand-off':
+      case 'heap':
+        return // what other threads tell the test
+    }
+  }
+  report({ kind: 'started', thread })
+  try {
+    await serve(task)
+  } finally {
+    channel.close()
+  }
+}
+
+function dieAtStart(): void {
+  const marker = process.env[DIE_AT_START_VARIABLE]
+  if (marker === undefined) return
+  try {
+    rmSync(marker)
+  } catch {
+    return // another thread found it
+  }
+  exit()
+}
+
+/** Look over the shoulder of whoever listens on the port: a listener of our own would start it too early. */
+function reportHandOffs({ handOffPort }: ServeTask, onHandOff: (remotePort: number) => void): void {
+  const on = handOffPort.on.bind(handOffPort) as (name: string, listener: (value: unknown) => void) => unknown
+  const watch = (name: string, listener: (value: unknown) => void): unknown =>
+    on(name, (value) => {
+      if (name === 'message') onHandOff((value as { remotePort: number }).remotePort) // a HandOff, by its port
+      listener(value)
+    })
+  handOffPort.on = watch as typeof handOffPort.on // one of its overloads stands for all
+}
+
+function exit(): never {
+  process.exit(7)
+}
+
+function exhaustHeap(): void {
+  const kept: number[][] = []
+  // 1 MiB each: far too small to be refused by itself, and never copied by the collector, so that it is over soon.
+  for (;;) kept.push(new Array<number>(131_072).fill(kept.length))
+}
+
+const WRITES = ['add', 'sub', 'exchange', 'compareExchange', 'store'] as const
+
+/**
+ * Exit right behind the n-th atomic write into this memory, none of the later ones is made.
+ * @param firstCell count from the next write to this cell, or from any if null
+ */
+function exitBehindWrite(memory: SharedArrayBuffer, afterWrites: number, firstCell: number | null): void {
+  let writes = 0
+  for (const name of WRITES) {
+    const write = Atomics[name] as (cells: Int32Array, cell: number, ...values: number[]) => number // used on Int32 here
+    const counted = (cells: Int32Array, cell: number, ...values: number[]): number => {
+      const before = write(cells, cell, ...values)
+      if (cells.buffer !== memory || (writes === 0 && firstCell !== null && cell !== firstCell)) return before
+      writes += 1
+      if (writes === afterWrites) exit()
+      return before
+    }
+    Object.assign(Atomics, { [name]: counted })
+  }
+}

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
+import { type TestContext, test } from 'node:test'
+import fc from 'fast-check'
+import { BugError } from '#shared/errors'
+import type { UserEntry } from '#shared/worker-control'
+import { buildHelloImage, parseClientHello, type ClientHello } from '#worker/fake-tls/client-hello'
+import { KEYS_PER_SLICE, KeyRing, RECENT_KEYS, type SearchClock } from '#worker/fake-tls/key-ring'
+import { Turns } from '#worker/turns'
+import { encodeHelloBody, hostName, secretKey, signHelloBody } from '../../support/generators.ts'
+
+const NOW_SECONDS = 1_700_000_000
+const CLOCK: SearchClock = { nowMs: NOW_SECONDS * 1000, toleranceMs: 5000, notBeforeSeconds: null }
+const NO_HINT = -1
+/** One HMAC is two hashes. */
+const HASHES_PER_KEY = 2
+
+interface Signed {
+  key: Uint8Array
+  names: readonly string[]
+  seconds?: number
+}
+
+function hello({ key, names, seconds = NOW_SECONDS }: Signed): ClientHello {
+  const body = encodeHelloBody({
+    random: Buffer.alloc(32),
+    sessionId: Buffer.alloc(32, 1),
+    suites: [0x1301],
+    compression: Buffer.of(0),
+    names: names.length === 0 ? null : names,
+    extensions: [],
+  })
+  signHelloBody(body, key, seconds)
+  const parsed = parseClientHello(buildHelloImage(body))
+  assert.ok(parsed.ok)
+  return parsed.hello
+}
+
+const keyOf = (index: number): Buffer => {
+  const key = Buffer.alloc(16, 0xaa)
+  key.writeUInt32BE(index)
+  return key
+}
+
+function user(slot: number, ...secrets: readonly (readonly [Uint8Array, string])[]): UserEntry {
+  const name = `user-${String(slot).padStart(6, '0')}`
+  return { name, slot, generation: 1, secrets: secrets.map(([key, host]) => ({ key, host })) }
+}
+
+const manyUsers = (count: number, host: string): UserEntry[] =>
+  Array.from({ length: count }, (_, index) => user(index, [keyOf(index), host]))
+
+/** Counts the keys that are tried from now to the end of the test. */
+function countTries(t: TestContext): () => number {
+  const { mock } = t.mock.method(crypto, 'hash')
+  syncBuiltinESMExports()
+  t.after(() => {
+    mock.restore()
+    syncBuiltinESMExports()
+  })
+  return () => mock.callCount() / HASHES_PER_KEY
+}
+
+test('the user who signed is found among many on many hosts, with the host of the secret', async () => {
+  const secrets = fc.array(fc.tuple(secretKey(), hostName()), { minLength: 1, maxLength: 8 })
+  const rings = fc
+    .array(secrets, { minLength: 1, maxLength: 6 })
+    .chain((users) => fc.tuple(fc.constant(users), fc.nat(users.length - 1), fc.nat(7), fc.integer({ min: -1, max: 7 })))
+  await fc.assert(
+    fc.asyncProperty(rings, async ([lists, who, which, hint]) => {
+      const users = lists.map((list, slot) => user(slot, ...list))
+      const list = lists[who] ?? []
+      const secret = list[which % list.length]
+      assert.ok(secret !== undefined)
+      const found = await new KeyRing(users, new Turns()).search(hello({ key: secret[0], names: [secret[1]] }), hint, CLOCK)
+      assert.ok(found.ok)
+      assert.equal(found.userKey.host, secret[1])
+      assert.deepEqual(Buffer.from(found.userKey.key), secret[0])
+    }),
+  )
+})
+
+test('a key works with its own host only', async () => {
+  const ring = new KeyRing([user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])], new Turns())
+  const crossed = await ring.search(hello({ key: keyOf(0), names: ['b.example'] }), 0, CLOCK)
+  assert.deepEqual(crossed, { ok: false, code: 'digest', host: 'b.example' })
+  const right = await ring.search(hello({ key: keyOf(0), names: ['a.example'] }), 0, CLOCK)
+  assert.ok(right.ok)
+})
+
+test('one key with two hosts, of one user or of two, is told apart by the host', async () => {
+  const shared = keyOf(7)
+  const users = [user(3, [shared, 'a.example'], [shared, 'b.example']), user(4, [shared, 'c.example'])]
+  const ring = new KeyRing(users, new Turns())
+  for (const [host, slot] of [['a.example', 3], ['b.example', 3], ['c.example', 4]] as const) {
+    const found = await ring.search(hello({ key: shared, names: [host] }), 3, CLOCK)
+    assert.ok(found.ok)
+    assert.deepEqual([found.userKey.user.slot, found.userKey.host], [slot, host])
+  }
+})
+
+test('of equal keys with one host the first user by name gets the connection', async () => {
+  const ring = new KeyRing([user(0, [keyOf(7), 'a.example']), user(1, [keyOf(7), 'a.example'])], new Turns())
+  const found = await ring.search(hello({ key: keyOf(7), names: ['a.example'] }), NO_HINT, CLOCK)
+  assert.ok(found.ok)
+  assert.equal(found.userKey.user.slot, 0)
+})
+
+test('hosts match without case and trailing dot, and fronting goes where the operator wrote', async () => {
+  const ring = new KeyRing([user(0, [keyOf(0), 'Www.Example.com.'])], new Turns())
+  const found = await ring.search(hello({ key: keyOf(0), names: ['wWW.example.COM'] }), NO_HINT, CLOCK)
+  assert.ok(found.ok)
+  assert.equal(found.userKey.host, 'Www.Example.com.')
+  const missed = await ring.search(hello({ key: keyOf(1), names: ['www.example.com'] }), NO_HINT, CLOCK)
+  assert.deepEqual(missed, { ok: false, code: 'digest', host: 'Www.Example.com.' })
+})
+
+test('of several names the first that is ours decides', async () => {
+  const ring = new KeyRing([user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])], new Turns())
+  const names = ['x.example', 'b.example', 'a.example']
+  const found = await ring.search(hello({ key: keyOf(1), names }), NO_HINT, CLOCK)
+  assert.ok(found.ok)
+  assert.equal(found.userKey.host, 'b.example')
+})
+
+test('a peer without a name or with a foreign one is fronted to the first host', async () => {
+  const ring = new KeyRing([user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])], new Turns())
+  assert.equal(ring.defaultHost, 'a.example')
+  const nameless = await ring.search(hello({ key: keyOf(0), names: [] }), NO_HINT, CLOCK)
+  assert.deepEqual(nameless, { ok: false, code: 'sni-missing', host: 'a.example' })
+  for (const name of ['x.example', 'a.example.evil', '__proto__']) {
+    const foreign = await ring.search(hello({ key: keyOf(0), names: [name] }), NO_HINT, CLOCK)
+    assert.deepEqual(foreign, { ok: false, code: 'sni-unknown', host: 'a.example' })
+  }
+})
+
+test('a hello is accepted exactly as far off as tolerated, to the millisecond, both ways', async () => {
+  const ring = new KeyRing([user(0, [keyOf(0), 'a.example'])], new Turns())
+  const signed = hello({ key: keyOf(0), names: ['a.example'] })
+  const at = async (offsetMs: number, toleranceMs: number): Promise<string> => {
+    const found = await ring.search(signed, NO_HINT, { ...CLOCK, nowMs: CLOCK.nowMs + offsetMs, toleranceMs })
+    return found.ok ? 'ok' : found.code
+  }
+  for (const toleranceMs of [0, 1, 3000, 5000]) {
+    assert.equal(await at(toleranceMs, toleranceMs), 'ok')
+    assert.equal(await at(-toleranceMs, toleranceMs), 'ok')
+    assert.equal(await at(toleranceMs + 1, toleranceMs), 'stale-time')
+    assert.equal(await at(-toleranceMs - 1, toleranceMs), 'stale-time')
+  }
+})
+
+test('a hello from before the start is refused as such, unless its time is wrong anyway', async () => {
+  const ring = new KeyRing([user(0, [keyOf(0), 'a.example'])], new Turns())
+  const clock = { ...CLOCK, notBeforeSeconds: NOW_SECONDS - 2 }
+  const from = async (seconds: number): Promise<string> => {
+    const found = await ring.search(hello({ key: keyOf(0), names: ['a.example'], seconds }), NO_HINT, clock)
+    return found.ok ? 'ok' : found.code
+  }
+  assert.equal(await from(NOW_SECONDS - 2), 'ok')
+  assert.equal(await from(NOW_SECONDS - 3), 'before-start')
+  assert.equal(await from(NOW_SECONDS - 6), 'stale-time')
+})
+
+test('the user seen last from a network is tried first', async (t) => {
+  const ring = new KeyRing(manyUsers(1000, 'a.example'), new Turns())
+  const tries = countTries(t)
+  const found = await ring.search(hello({ key: keyOf(900), names: ['a.example'] }), 900, CLOCK)
+  assert.ok(found.ok)
+  assert.equal(tries(), 1)
+})
+
+test('a wrong hint costs one try and no connection', async (t) => {
+  const ring = new KeyRing([...manyUsers(20, 'a.example'), user(99, [keyOf(99), 'b.example'])], new Turns())
+  const tries = countTries(t)
+  for (const hint of [7, 99, 12_345]) {
+    const found = await ring.search(hello({ key: keyOf(0), names: ['a.example'] }), hint, CLOCK)
+    assert.ok(found.ok)
+    assert.equal(found.userKey.user.slot, 0)
+  }
+  assert.ok(tries() <= 2 + 2 + 1)
+})
+
+test('keys used lately are tried before the long list, and no more of them than the limit', async (t) => {
+  const count = 200
+  const ring = new KeyRing(manyUsers(count, 'a.example'), new Turns())
+  for (let i = 0; i < count; i++) await ring.search(hello({ key: keyOf(i), names: ['a.example'] }), NO_HINT, CLOCK)
+  const tries = countTries(t)
+  const search = async (index: number): Promise<number> => {
+    const before = tries()
+    await ring.search(hello({ key: keyOf(index), names: ['a.example'] }), NO_HINT, CLOCK)
+    return tries() - before
+  }
+  assert.equal(await search(199), 1, 'the last one comes first')
+  assert.equal(await search(190), 10, 'in the order of their use')
+  assert.equal(await search(199), 2, 'a use moves a key to the front')
+  assert.equal(await search(0), RECENT_KEYS + 1, 'a key that has dropped out is found in the list')
+  assert.equal(await search(count + 1), RECENT_KEYS + count, 'a stranger costs all keys once and the recent ones twice')
+  assert.equal(await search(0), 1)
+})
+
+test('a search in a long list lets the thread turn to its connections', async () => {
+  const slices = 12
+  const users = manyUsers(KEYS_PER_SLICE * slices, 'a.example')
+  const ring = new KeyRing(users, new Turns())
+  let turns = 0
+  let searching = true
+  const count = (): void => {
+    turns += 1
+    if (searching) setImmediate(count)
+  }
+  setImmediate(count)
+  const stranger = hello({ key: Buffer.alloc(16, 1), names: ['a.example'] })
+  const results = await Promise.all([0, 1].map(() => ring.search(stranger, NO_HINT, CLOCK)))
+  searching = false
+  assert.deepEqual(
+    results.map((found) => found.ok || found.code),
+    ['digest', 'digest'],
+  )
+  assert.ok(turns >= 2 * (slices - 1), `${turns} turns of the event loop for two searches of ${slices} slices`)
+  const last = hello({ key: users.at(-1)?.secrets[0]?.key ?? keyOf(0), names: ['a.example'] })
+  assert.ok((await ring.search(last, NO_HINT, CLOCK)).ok, 'the last key of the last slice is tried too')
+})
+
+test('a ring without users is a bug', () => {
+  assert.throws(() => new KeyRing([], new Turns()), BugError)
+})
