@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createCipheriv, createHmac, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
@@ -98,6 +98,31 @@ test('the flight of the known answer is verified, and every changed byte of it i
     const verify = (): void => assert.equal(verifyServerFlight(KEY, hello, spoilt), null)
     assert.ok(offset === 4 || offset === 136 || offset === 137 || throwsFlight(verify), `byte ${offset}`)
     assert.equal(verifyServerFlight(KEY, hello, flight.subarray(0, offset)), null, `cut at ${offset}`)
+  }
+})
+
+test('a flight that is signed but says the wrong thing is refused', () => {
+  const hello = { bytes: HELLO, random: HELLO.subarray(11, 43), sessionId: HELLO.subarray(44, 76) }
+  const cases: [string, number, number][] = [
+    ['another handshake type', 5, 0x01],
+    ['another session id', 50, 0x5b],
+    ['a cipher that was not offered', 77, 0x03],
+    ['compression', 78, 0x01],
+    ['TLS 1.2', 86, 0x03],
+    ['a group that was not offered', 92, 0x1e],
+    ['another extension', 88, 0x32],
+    ['another ChangeCipherSpec', 132, 0x02],
+  ]
+  for (const [what, offset, value] of cases) {
+    const flight = buildFlight(HELLO, 1000, Buffer.alloc(32))
+    assert.notEqual(flight[offset], value, what)
+    flight[offset] = value
+    createHmac('sha256', KEY).update(hello.random).update(flight).digest().copy(flight, 11)
+    assert.throws(
+      () => verifyServerFlight(KEY, hello, flight),
+      { name: 'FakeTlsError', code: 'flight' },
+      what,
+    )
   }
 })
 
@@ -268,8 +293,11 @@ interface DcPeer {
 async function dialDc(port: number): Promise<DcPeer> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
   await once(socket, 'connect')
-  // Seen from here the data centre's ciphers change places.
-  const { receive: up, send: down } = acceptFrame(PLAIN_FRAME)
+  // Spelt out from wire.md §5.2: the other side of acceptFrame must not be made of acceptFrame.
+  const reversed = PLAIN_FRAME.toReversed()
+  const up = createCipheriv('aes-256-ctr', PLAIN_FRAME.subarray(8, 40), PLAIN_FRAME.subarray(40, 56))
+  const down = createCipheriv('aes-256-ctr', reversed.subarray(8, 40), reversed.subarray(40, 56))
+  up.update(PLAIN_FRAME)
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(down.update(chunk as Buffer))) // no encoding is set
   socket.on('error', () => {}) // a mismatch is answered with a cut

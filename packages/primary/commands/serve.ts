@@ -6,6 +6,11 @@ import type { LogTarget } from '#shared/worker-control'
 
 import type { ConfigFile } from './read-config-file.ts'
 
+/**
+ * Ctrl-C reaches the whole process group, and `npm` passes it on once more: what comes so soon after the first signal is
+ * its echo, not a second thought.
+ */
+const SIGNAL_ECHO_MS = 500
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /**
@@ -23,13 +28,16 @@ export async function serve(
     log.warn({ file: file.path, path: warning.path }, `configuration: ${formatConfigProblem(warning)}`)
 
   const stopping = new AbortController()
+  let firstSignalMs = 0
   const onSignal = (signal: NodeJS.Signals): void => {
     if (stopping.signal.aborted) {
+      if (performance.now() - firstSignalMs < SIGNAL_ECHO_MS) return
       log.info({ signal }, 'second signal, ending at once')
       // The end of the process closes every socket.
       process.exit(ExitCode.ok)
     }
     log.info({ signal }, 'stopping, a second signal ends at once')
+    firstSignalMs = performance.now()
     stopping.abort()
   }
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal)

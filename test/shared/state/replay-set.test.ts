@@ -40,6 +40,7 @@ test('a hello is new once and a replay until its life is over', () => {
   assert.equal(set.testAndAdd(hello(1), 11, 100), 'replay')
   assert.equal(set.testAndAdd(hello(1), 11, 110.999), 'replay')
   assert.equal(set.testAndAdd(hello(1), 11, 111), 'new')
+  assert.equal(set.testAndAdd(hello(2), 11, 111.4), 'replay')
   assert.equal(set.testAndAdd(hello(1), 11, 121.9), 'replay')
 })
 
