@@ -16,15 +16,19 @@ const HAND_OFFS_FAILED = slot('hand_offs_failed')
 export class HandOffs {
   readonly #pool: WorkerPool
   readonly #counters: CounterRow
-  readonly #concurrency: number
   /** Network → ledger slot of the user who came last from there (decision W17). */
   readonly #userHints: LRUCache<string, number>
+  #concurrency: number
 
   constructor(pool: WorkerPool, counters: CounterRow, concurrency: number) {
     this.#pool = pool
     this.#counters = counters
-    this.#concurrency = concurrency
     this.#userHints = new LRUCache({ max: MAX_USER_HINTS })
+    this.#concurrency = concurrency
+  }
+
+  setConcurrency(concurrency: number): void {
+    this.#concurrency = concurrency
   }
 
   /** Take an accepted, paused socket: it is handed over or destroyed when this returns. */

@@ -1,18 +1,19 @@
-import { formatHostPort, type HostPort, listDcAddresses } from '#shared/dc'
+import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
-import { BugError } from '#shared/errors'
+import { formatHostPort, listDcAddresses, type HostPort } from '#shared/dc'
 import { createLogger } from '#shared/logger'
 import type { LogTarget } from '#shared/worker-control'
 import { warnAboutDescriptors } from './descriptor-limit.ts'
 import { HandOffs } from './hand-off.ts'
 import { Listeners } from './listener.ts'
 import { SharedState } from './shared-state.ts'
+import type { RunningHttpServer } from './stats/http-server.ts'
 import { startPrometheus } from './stats/prometheus.ts'
 import { startStatsApi } from './stats/stats-api.ts'
 import { programVersion } from './version.ts'
 import { WorkerPool } from './worker-pool.ts'
 
-/** How often the primary publishes its own counters and repairs the ledger. */
+/** How often the primary publishes its own counters and looks after the shared state. */
 const TICK_MS = 250
 /** What sockets get to close after `shutdown-timeout` told them to. */
 const CLOSE_GRACE_MS = 1000
@@ -25,119 +26,177 @@ export interface ProxyOptions {
   readonly workerEntry?: string
 }
 
-export interface RunningProxy {
-  /** With the real ports, where the configuration said 0. */
-  readonly listening: readonly HostPort[]
-  readonly apiAddress: HostPort | null
-  readonly metricsAddress: HostPort | null
-  /** Accept no more, let connections end for up to `shutdown-timeout`, then close them. */
-  stop(): Promise<void>
-  /** End everything now. */
-  kill(): Promise<void>
-  /** Resolves after stop or kill; rejects with BugError when the threads die faster than they can be replaced. */
-  readonly finished: Promise<void>
-}
-
 /**
  * Build the parts and start them in order: addresses are taken first, accepting begins when everything stands.
  * @throws OperatorError when an address cannot be had
  */
 export async function startProxy(config: ProxyConfig, options: ProxyOptions): Promise<RunningProxy> {
-  const startedAtMs = Date.now()
-  const log = createLogger(options.log, 'proxy')
-  warnAboutDescriptors(config.concurrency, log)
-  const listeners = Listeners.bind(config.bindTo)
-  const listening = listeners.addresses
-  const state = new SharedState(config)
-  const closers: (() => Promise<void> | void)[] = [() => listeners.close()]
-  const closeAll = async (): Promise<void> => {
-    for (const close of closers.splice(0).toReversed()) await close()
-  }
-
-  const pool: WorkerPool = new WorkerPool({
-    boot: (thread) => ({ ...state.boot(thread), config, listening, startedAtMs, log: options.log }),
-    threads: config.performance.workers,
-    ...(options.workerEntry === undefined ? {} : { entry: options.workerEntry }),
-    sums: state.sums,
-    log,
-    onUserSeen: (seen) => handOffs.remember(seen),
-    onDeath: (thread) => state.forgetThread(thread),
-  })
-  closers.push(() => pool.destroy())
-  const handOffs = new HandOffs(pool, state.counters, config.concurrency)
-
+  const proxy = new RunningProxy(config, options)
   try {
-    const api =
-      config.apiBindTo === null
-        ? null
-        : await startStatsApi({
-            address: config.apiBindTo,
-            snapshot: () => state.snapshot(startedAtMs),
-            ready: () => pool.isServing,
-          })
-    if (api !== null) closers.push(() => api.close())
-    const metrics = config.stats.prometheus.enabled
-      ? await startPrometheus({
-          config: config.stats.prometheus,
-          sums: state.sums,
-          dcAddresses: () => listDcAddresses(config.dcs),
-          version: programVersion(),
-        })
-      : null
-    if (metrics !== null) closers.push(() => metrics.close())
-
-    const { finished: threadsFinished } = await pool.start()
-    await listeners.listen({
-      onSocket: (socket) => handOffs.take(socket),
-      onAcceptError: () => state.countAcceptError(),
-      log,
-    })
-    const ticker = setInterval(() => state.tick(), TICK_MS)
-    closers.push(() => clearInterval(ticker))
-    log.info({ users: config.users.length, workers: config.performance.workers }, 'proxy has been started')
-    for (const address of listening) log.info({ bind: formatHostPort(address) }, 'listening')
-    if (api !== null) log.info({ bind: formatHostPort(api.address) }, 'Stats API server started')
-    if (metrics !== null) log.info({ bind: formatHostPort(metrics.address) }, 'Prometheus exporter started')
-
-    const finished = endWith(threadsFinished, closeAll)
-    finished.catch(() => {}) // `finished` is the caller's; it may be looked at late
-    const kill = async (): Promise<void> => {
-      await closeAll()
-      await finished.catch(() => {})
-    }
-    const stop = async (): Promise<void> => {
-      log.info({ connections: pool.load(), timeout_ms: config.shutdownTimeoutMs }, 'draining')
-      listeners.close()
-      pool.drain()
-      const limit = setTimeout(() => pool.closeAll(), config.shutdownTimeoutMs)
-      const end = setTimeout(() => void kill(), config.shutdownTimeoutMs + CLOSE_GRACE_MS)
-      await finished.finally(() => {
-        clearTimeout(limit)
-        clearTimeout(end)
-      })
-      log.info('proxy has been stopped')
-    }
-    options.signal?.addEventListener('abort', () => void kill())
-    return {
-      listening,
-      apiAddress: api?.address ?? null,
-      metricsAddress: metrics?.address ?? null,
-      stop,
-      kill,
-      finished,
-    }
+    await proxy.start()
   } catch (error) {
-    await closeAll()
-    if (error instanceof Error) throw error
-    throw new BugError('the proxy could not start', { cause: error })
+    await proxy.kill()
+    throw error
   }
+  options.signal?.addEventListener('abort', () => void proxy.kill())
+  return proxy
 }
 
-/** Wait for the end, then clean up, however it ended. */
-async function endWith(end: Promise<void>, cleanUp: () => Promise<void>): Promise<void> {
-  try {
-    await end
-  } finally {
-    await cleanUp()
+/** The parts of one proxy, from start to stop. Made by `startProxy`. */
+export class RunningProxy {
+  /** With the real ports, where the configuration said 0. */
+  readonly listening: readonly HostPort[]
+  /** Resolves after stop or kill; rejects with BugError when the threads die faster than they can be replaced. */
+  readonly finished: Promise<void>
+  readonly #log: Logger
+  readonly #listeners: Listeners
+  readonly #state: SharedState
+  readonly #pool: WorkerPool
+  readonly #handOffs: HandOffs
+  readonly #startedAtMs: number
+  readonly #settleFinished: { resolve: () => void; reject: (error: unknown) => void }
+  #config: ProxyConfig
+  #level: LogTarget['level']
+  #api: RunningHttpServer | null
+  #metrics: RunningHttpServer | null
+  #ticker: NodeJS.Timeout | null
+
+  constructor(config: ProxyConfig, options: ProxyOptions) {
+    this.#config = config
+    this.#level = options.log.level
+    this.#startedAtMs = Date.now()
+    this.#log = createLogger(options.log, 'proxy')
+    this.#listeners = Listeners.bind(config.bindTo)
+    this.listening = this.#listeners.addresses
+    this.#state = new SharedState(config, this.#log)
+    this.#pool = new WorkerPool({
+      boot: (thread) => ({
+        ...this.#state.boot(thread),
+        config: this.#config,
+        listening: this.listening,
+        startedAtMs: this.#startedAtMs,
+        log: { ...options.log, level: this.#level },
+      }),
+      threads: config.performance.workers,
+      ...(options.workerEntry === undefined ? {} : { entry: options.workerEntry }),
+      sums: this.#state.sums,
+      log: this.#log,
+      onUserSeen: (seen) => this.#handOffs.remember(seen),
+      onDeath: (thread) => this.#state.forgetThread(thread),
+    })
+    this.#handOffs = new HandOffs(this.#pool, this.#state.counters, config.concurrency)
+    const { promise, ...settle } = Promise.withResolvers<void>()
+    promise.catch(() => {}) // it is the caller's, who may look late
+    this.finished = promise
+    this.#settleFinished = settle
+    this.#api = null
+    this.#metrics = null
+    this.#ticker = null
+  }
+
+  get apiAddress(): HostPort | null {
+    return this.#api?.address ?? null
+  }
+
+  get metricsAddress(): HostPort | null {
+    return this.#metrics?.address ?? null
+  }
+
+  /** @throws OperatorError when an address cannot be had, BugError when the threads do not come up */
+  async start(): Promise<void> {
+    warnAboutDescriptors(this.#config.concurrency, this.#log)
+    await this.#startHttp()
+    const { finished } = await this.#pool.start()
+    finished.then(
+      () => this.#finish(null),
+      (error: unknown) => this.#finish(error),
+    )
+    await this.#listeners.listen({
+      onSocket: (socket) => this.#handOffs.take(socket),
+      onAcceptError: () => this.#state.countAcceptError(),
+      log: this.#log,
+    })
+    this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
+    this.#logStart()
+  }
+
+  /**
+   * Take up a changed configuration: users, limits, timeouts and the log level from now on, for new connections.
+   * Connections of users who are no longer in it are closed, all others go on. What needs a restart must be as it was.
+   */
+  async reload(config: ProxyConfig): Promise<void> {
+    this.#config = config
+    if (this.#level !== 'silent') this.#level = config.debug ? 'debug' : 'info'
+    this.#log.level = this.#level
+    this.#handOffs.setConcurrency(config.concurrency)
+    this.#state.setUsers(config.users)
+    await this.#pool.reload({ config, users: this.#state.users, logLevel: this.#level })
+  }
+
+  /** Accept no more, let connections end for up to `shutdown-timeout`, then close them. */
+  async stop(): Promise<void> {
+    const { shutdownTimeoutMs } = this.#config
+    this.#log.info({ connections: this.#pool.load(), timeout_ms: shutdownTimeoutMs }, 'draining')
+    this.#listeners.close()
+    this.#pool.drain()
+    const limit = setTimeout(() => this.#pool.closeAll(), shutdownTimeoutMs)
+    const end = setTimeout(() => void this.kill(), shutdownTimeoutMs + CLOSE_GRACE_MS)
+    try {
+      await this.finished
+    } finally {
+      clearTimeout(limit)
+      clearTimeout(end)
+    }
+    this.#log.info('proxy has been stopped')
+  }
+
+  /** End everything now. */
+  async kill(): Promise<void> {
+    this.#listeners.close()
+    await this.#pool.destroy()
+    await this.#finish(null)
+  }
+
+  async #startHttp(): Promise<void> {
+    const { apiBindTo, stats, dcs } = this.#config
+    if (apiBindTo !== null) {
+      this.#api = await startStatsApi({
+        address: apiBindTo,
+        snapshot: () => this.#state.snapshot(this.#startedAtMs),
+        ready: () => this.#pool.isServing,
+        onError: (error) => this.#log.error({ error: String(error) }, 'stats API server error'),
+      })
+    }
+    if (stats.prometheus.enabled) {
+      this.#metrics = await startPrometheus({
+        config: stats.prometheus,
+        sums: this.#state.sums,
+        dcAddresses: () => listDcAddresses(dcs),
+        version: programVersion(),
+        onError: (error) => this.#log.error({ error: String(error) }, 'Prometheus exporter error'),
+      })
+    }
+  }
+
+  #logStart(): void {
+    const { users, performance } = this.#config
+    this.#log.info({ users: users.length, workers: performance.workers }, 'proxy has been started')
+    for (const address of this.listening) this.#log.info({ bind: formatHostPort(address) }, 'listening')
+    if (this.apiAddress !== null) {
+      this.#log.info({ bind: formatHostPort(this.apiAddress) }, 'Stats API server started')
+    }
+    if (this.metricsAddress !== null) {
+      this.#log.info({ bind: formatHostPort(this.metricsAddress) }, 'Prometheus exporter started')
+    }
+  }
+
+  /** The threads have ended, or never came up: nothing of ours stays open. */
+  async #finish(error: unknown): Promise<void> {
+    if (this.#ticker !== null) clearInterval(this.#ticker)
+    this.#listeners.close()
+    await this.#pool.destroy()
+    await Promise.all([this.#api?.close(), this.#metrics?.close()])
+    if (error === null) this.#settleFinished.resolve()
+    else this.#settleFinished.reject(error)
   }
 }

@@ -1,4 +1,5 @@
-import type { ProxyConfig } from '#shared/config'
+import type { Logger } from 'pino'
+import type { ProxyConfig, UserConfig } from '#shared/config'
 import { CounterRow, CounterSums, createCountersMemory, type CountersMemory } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
@@ -8,6 +9,12 @@ import type { StatsSnapshot } from './stats/stats-api.ts'
 
 const ACCEPT_ERRORS = slot('accept_errors')
 const WORKER_RESTARTS = slot('worker_restarts')
+const REPLAY_EVICTIONS = slot('replay_set_evictions')
+
+/** Looking through the ledger costs up to 3 ms: every fourth tick is often enough for what only a death leaves behind. */
+const TICKS_PER_REPAIR = 4
+/** A replay set that is too small stays so: one line a minute. */
+const EVICTION_LOG_INTERVAL_MS = 60_000
 
 /** The memory that all threads share, and the primary's side of it. */
 export class SharedState {
@@ -19,9 +26,13 @@ export class SharedState {
   readonly #replayMemory: ReplayMemory | null
   readonly #ledger: UserLedger
   readonly #replay: ReplaySet | null
-  readonly #users: readonly UserEntry[]
+  readonly #log: Logger
+  #users: readonly UserEntry[]
+  #ticks: number
+  #evicted: number
+  #evictionLoggedMs: number
 
-  constructor(config: ProxyConfig) {
+  constructor(config: ProxyConfig, log: Logger) {
     const threads = config.performance.workers
     this.#countersMemory = createCountersMemory(threads)
     this.counters = new CounterRow(this.#countersMemory, threads)
@@ -31,7 +42,27 @@ export class SharedState {
     const { enabled, maxSizeBytes } = config.defense.antiReplay
     this.#replayMemory = enabled ? createReplayMemory(maxSizeBytes) : null
     this.#replay = this.#replayMemory === null ? null : new ReplaySet(this.#replayMemory, threads)
-    this.#users = config.users.map(({ name, secrets }) => ({ name, secrets, ...this.#ledger.addUser() }))
+    this.#log = log
+    this.#ticks = 0
+    this.#evicted = 0
+    this.#evictionLoggedMs = -Infinity
+    this.#users = []
+    this.setUsers(config.users)
+  }
+
+  get users(): readonly UserEntry[] {
+    return this.#users
+  }
+
+  /** Names that stay keep their numbers, new ones begin at zero, the others are admitted no more. */
+  setUsers(users: readonly UserConfig[]): void {
+    const left = new Map(this.#users.map((entry) => [entry.name, entry]))
+    this.#users = users.map(({ name, secrets }) => {
+      const { slot: userSlot, generation } = left.get(name) ?? this.#ledger.addUser()
+      left.delete(name)
+      return { name, secrets, slot: userSlot, generation }
+    })
+    for (const { slot: userSlot } of left.values()) this.#ledger.removeUser(userSlot)
   }
 
   /** What a thread that starts now is given of it. */
@@ -58,8 +89,21 @@ export class SharedState {
   }
 
   tick(): void {
+    this.#countEvictions()
     this.counters.publish()
-    this.#ledger.repair()
+    this.#ticks += 1
+    if (this.#ticks % TICKS_PER_REPAIR === 0) this.#ledger.repair()
+  }
+
+  #countEvictions(): void {
+    const evicted = this.#replay?.evictedEarly ?? 0
+    if (evicted === this.#evicted) return
+    this.counters.add(REPLAY_EVICTIONS, evicted - this.#evicted)
+    this.#evicted = evicted
+    const nowMs = performance.now()
+    if (nowMs - this.#evictionLoggedMs < EVICTION_LOG_INTERVAL_MS) return
+    this.#evictionLoggedMs = nowMs
+    this.#log.warn({ evicted }, 'the replay set is full: raise defense.anti-replay.max-size')
   }
 
   /** The numbers of `/stats`. */

@@ -7,7 +7,7 @@ import { createEndpoint } from '#shared/comlink-endpoint'
 import { BugError } from '#shared/errors'
 import type { HandOff, UserSeen } from '#shared/hand-off'
 import type { CounterSums } from '#shared/state/counters'
-import type { WorkerBoot, WorkerControl } from '#shared/worker-control'
+import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 
 /** More deaths than this within a minute are no accident: the process ends, and whoever started it sees why. */
 const MAX_DEATHS_PER_MINUTE = 5
@@ -27,6 +27,10 @@ export class WorkerThread {
   #port: MessagePort | null
   #control: Remote<WorkerControl> | null
   #handedOver: number
+  #isServing: boolean
+  readonly #firstServing: PromiseWithResolvers<void>
+  /** Settles when the thread that is there now is gone. */
+  #gone: PromiseWithResolvers<void>
 
   constructor(index: number, sums: CounterSums) {
     this.index = index
@@ -34,15 +38,29 @@ export class WorkerThread {
     this.#port = null
     this.#control = null
     this.#handedOver = 0
+    this.#isServing = false
+    this.#firstServing = Promise.withResolvers()
+    this.#gone = Promise.withResolvers()
   }
 
   /** Connections it holds, those on their way included. */
   get load(): number {
-    return this.#handedOver - this.#sums.closed(this.index)
+    // Of a dead thread the closed count stands until it is forgotten: the difference would be below zero.
+    return this.#port === null ? 0 : this.#handedOver - this.#sums.closed(this.index)
+  }
+
+  /** Sockets that are handed over now wait, if the thread is still loading, or are served. */
+  get isAttached(): boolean {
+    return this.#port !== null
   }
 
   get isServing(): boolean {
-    return this.#port !== null
+    return this.#isServing
+  }
+
+  /** Resolves when a thread in this place serves, be it the first or one that replaced it. */
+  get firstServing(): Promise<void> {
+    return this.#firstServing.promise
   }
 
   get control(): Remote<WorkerControl> | null {
@@ -59,17 +77,31 @@ export class WorkerThread {
     this.#handedOver += 1
   }
 
-  attach(port: MessagePort, control: Remote<WorkerControl>): void {
+  /** A thread starts. Resolves when it serves; never, if it dies before. */
+  async attach(port: MessagePort, control: Remote<WorkerControl>): Promise<void> {
     this.#port = port
     this.#control = control
+    this.#gone = Promise.withResolvers()
+    await control.ready()
+    if (this.#port !== port) return
+    this.#isServing = true
+    this.#firstServing.resolve()
   }
 
-  /** The thread is gone; what it held is closed. */
-  detach(): void {
-    this.#port?.close()
+  /** The thread behind this port is gone; what it held is closed. Its successor is not touched. */
+  detach(port: MessagePort): void {
+    port.close()
+    if (this.#port !== port) return
     this.#port = null
     this.#control = null
     this.#handedOver = 0
+    this.#isServing = false
+    this.#gone.resolve()
+  }
+
+  /** Resolves when the thread has the new values, or is gone: its successor begins with them. */
+  async reload(values: ReloadValues): Promise<void> {
+    if (this.#control !== null) await Promise.race([this.#control.reload(values), this.#gone.promise])
   }
 }
 
@@ -86,12 +118,20 @@ export interface WorkerPoolOptions {
   readonly onDeath: (thread: number) => void
 }
 
+/** Serving before loading, then the smaller load. */
+function isBetter(worker: WorkerThread, other: WorkerThread): boolean {
+  if (worker.isServing !== other.isServing) return worker.isServing
+  return worker.load < other.load
+}
+
 /** N threads, one long Piscina task each, started again when they die. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions
   readonly #piscina: Piscina
   readonly #workers: readonly WorkerThread[]
   readonly #deathsMs: number[]
+  /** Lives whose thread does not serve yet. */
+  readonly #loading: Set<AbortController>
   #isStopping: boolean
 
   constructor(options: WorkerPoolOptions) {
@@ -111,7 +151,14 @@ export class WorkerPool {
       (_, index) => new WorkerThread(index, options.sums),
     )
     this.#deathsMs = []
+    this.#loading = new Set()
     this.#isStopping = false
+    // A thread that fails outside of a task, before it took one above all. Piscina then neither starts another one nor
+    // ends the task that waits for it, so that is ours to do.
+    this.#piscina.on('error', (error: Error) => {
+      options.log.error({ error: error.message }, 'worker thread failed while it had no task')
+      for (const life of this.#loading) life.abort(error)
+    })
   }
 
   /**
@@ -122,8 +169,8 @@ export class WorkerPool {
     const runs = this.#workers.map((worker) => this.#keepRunning(worker))
     const finished = Promise.all(runs).then(() => {})
     finished.catch(() => {}) // the caller gets it, if start fails as well it is told once
-    const ready = Promise.all(this.#workers.map(async (worker) => worker.control?.ready()))
-    await Promise.race([ready, finished])
+    const serving = Promise.all(this.#workers.map((worker) => worker.firstServing))
+    await Promise.race([serving, finished])
     return { finished }
   }
 
@@ -134,16 +181,22 @@ export class WorkerPool {
     return load
   }
 
+  /** Whom to give the next connection; a thread that is still loading only if no other serves. */
   leastLoaded(): WorkerThread | null {
     let best: WorkerThread | null = null
     for (const worker of this.#workers) {
-      if (worker.isServing && (best === null || worker.load < best.load)) best = worker
+      if (worker.isAttached && (best === null || isBetter(worker, best))) best = worker
     }
     return best
   }
 
   get isServing(): boolean {
     return !this.#isStopping && this.#workers.every((worker) => worker.isServing)
+  }
+
+  /** Give new values to every thread. */
+  async reload(values: ReloadValues): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.reload(values)))
   }
 
   /** Threads finish when their last connection has ended. */
@@ -170,8 +223,6 @@ export class WorkerPool {
       } catch (error) {
         if (this.#isStopping) return
         await this.#mourn(worker, error)
-      } finally {
-        worker.detach()
       }
     }
   }
@@ -182,21 +233,28 @@ export class WorkerPool {
     const handOffs = new MessageChannel()
     const controls = new MessageChannel()
     handOffs.port1.on('message', onUserSeen)
-    handOffs.port1.on('close', () => worker.detach())
-    worker.attach(handOffs.port1, wrap<WorkerControl>(createEndpoint(controls.port1)))
+    // Can come late, when the next life has begun.
+    handOffs.port1.on('close', () => worker.detach(handOffs.port1))
+    const life = new AbortController()
+    this.#loading.add(life)
+    const control = wrap<WorkerControl>(createEndpoint(controls.port1))
+    void worker.attach(handOffs.port1, control).then(() => this.#loading.delete(life))
     try {
       const task = { boot: boot(worker.index), handOffPort: handOffs.port2, controlPort: controls.port2 }
       // Piscina's own type for transfer lists does not fit @types/node 26.
       const transferList = [handOffs.port2, controls.port2] as unknown as never
-      await this.#piscina.run(task, { transferList })
+      await this.#piscina.run(task, { transferList, signal: life.signal })
+    } catch (error) {
+      throw life.signal.aborted ? life.signal.reason : error
     } finally {
+      this.#loading.delete(life)
       controls.port1.close()
+      worker.detach(handOffs.port1)
     }
   }
 
   async #mourn(worker: WorkerThread, error: unknown): Promise<void> {
     const { log, onDeath } = this.#options
-    worker.detach()
     onDeath(worker.index)
     const nowMs = performance.now()
     this.#deathsMs.push(nowMs)

@@ -36,6 +36,13 @@ export interface LogTarget {
   readonly pretty: boolean
 }
 
+/** What may change while connections live (decision C9). */
+export interface ReloadValues {
+  readonly config: ProxyConfig
+  readonly users: readonly UserEntry[]
+  readonly logLevel: LogTarget['level']
+}
+
 /** What the primary may ask of a worker thread, by Comlink over a port of its own. Never sockets. */
 export interface WorkerControl {
   /** Answers as soon as the thread serves. */
@@ -44,6 +51,6 @@ export interface WorkerControl {
   drain(handedOver: number): void
   /** End every connection now. */
   closeAll(): void
-  /** The users from now on; connections of users who are no longer among them are closed. */
-  setUsers(users: readonly UserEntry[]): void
+  /** For connections from now on. Those of users who are no longer there are closed, all others go on. */
+  reload(values: ReloadValues): void
 }

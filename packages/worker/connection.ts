@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
+import type { ProxyConfig } from '#shared/config'
 import { BugError, DialError, HandshakeError } from '#shared/errors'
 import { slot } from '#shared/state/layout'
 import { front } from './domain-fronting/front.ts'
@@ -43,6 +44,8 @@ export class Connection {
   readonly peer: Peer
   readonly client: ByteSocket
   readonly thread: Thread
+  /** The one it began with, whatever is reloaded meanwhile. */
+  readonly config: ProxyConfig
   readonly family: 'ipv4' | 'ipv6'
   readonly tally: Tally
   readonly #hello: RewindableReader
@@ -63,6 +66,7 @@ export class Connection {
     this.peer = peer
     this.client = client
     this.thread = thread
+    this.config = thread.config
     this.family = isIPv6(peer.address) ? 'ipv6' : 'ipv4'
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
@@ -72,7 +76,7 @@ export class Connection {
     this.#gone = new AbortController()
     this.#borrowed = []
     this.#stage = 'hello'
-    this.#idleMs = thread.config.network.timeout.idleMs
+    this.#idleMs = this.config.network.timeout.idleMs
     this.#far = null
     this.#userKey = null
     this.#dc = null
@@ -115,7 +119,7 @@ export class Connection {
     switch (this.#stage) {
       case 'hello':
       case 'frame': {
-        if (performance.now() - this.#startedMs < this.thread.config.network.timeout.handshakeMs) return
+        if (performance.now() - this.#startedMs < this.config.network.timeout.handshakeMs) return
         const reader = this.#stage === 'hello' ? this.#hello : this.#payload
         reader.fail(deadlinePassed())
         return

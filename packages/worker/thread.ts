@@ -3,50 +3,51 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { listDcAddresses, type HostPort } from '#shared/dc'
-import { AddressHealth } from '#shared/dial/address-health'
-import { Resolver } from '#shared/dial/resolver'
-import type { HandshakeCode } from '#shared/errors'
+import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import type { HandOff, UserSeen } from '#shared/hand-off'
 import { createLogger } from '#shared/logger'
 import { admitFronting, CounterRow, leaveFronting } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
-import type { UserEntry, WorkerBoot, WorkerControl } from '#shared/worker-control'
+import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 import { Clock, TICK_MS } from './clock.ts'
 import { Connection, type Peer } from './connection.ts'
-import type { FrontDialer } from './domain-fronting/dial-front.ts'
-import { LoopGuard } from './domain-fronting/loop-guard.ts'
+import { Dialers } from './dialers.ts'
 import { HelloCheck } from './fake-tls/hello-check.ts'
 import { ByteSocket } from './socket/byte-socket.ts'
 import { connectSocket } from './socket/connect-socket.ts'
 import type { ReadBuffers } from './socket/read-buffers.ts'
 import { WriteSlots } from './socket/write-slots.ts'
-import type { DcDialer } from './telegram/dial-dc.ts'
 import { Turns } from './turns.ts'
 import { Warnings } from './warnings.ts'
 
 /** Deadlines are counted in seconds: every fourth tick looks at them. */
 const TICKS_PER_SWEEP = 4
 
+type Outcome = 'ok' | HandshakeCode
+// fromEntries forgets which keys it was given.
+const HANDSHAKES = Object.fromEntries(
+  ['ok', ...HANDSHAKE_CODES].map((outcome) => [outcome, slot('handshakes', { outcome })]),
+) as Record<Outcome, number>
+
 /** What one worker thread holds, and what its connections share. */
 export class Thread implements WorkerControl {
-  readonly config: ProxyConfig
   readonly log: Logger
   readonly warnings: Warnings
   readonly clock: Clock
   readonly counters: CounterRow
   readonly users: UserRows
   readonly slots: WriteSlots
-  readonly dcDialer: DcDialer
-  readonly frontDialer: FrontDialer
   readonly hellos: HelloCheck
+  readonly dialers: Dialers
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
   readonly #buffers: ReadBuffers | null
   readonly #connections: Set<Connection>
   readonly #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
+  #config: ProxyConfig
   #ticks: number
   #timer: NodeJS.Timeout | null
   #received: number
@@ -60,7 +61,6 @@ export class Thread implements WorkerControl {
    */
   constructor(boot: WorkerBoot, port: MessagePort, buffers: ReadBuffers | null, onDrained: () => void) {
     const { config } = boot
-    this.config = config
     this.log = createLogger(boot.log, 'proxy')
     this.clock = new Clock()
     this.warnings = new Warnings(this.log, this.clock)
@@ -75,6 +75,11 @@ export class Thread implements WorkerControl {
       clock: this.clock,
       turns: new Turns(),
     })
+    this.dialers = new Dialers(config, {
+      clock: this.clock,
+      listening: boot.listening,
+      connect: (address, signal) => connectSocket(address, this.slots, buffers?.dc ?? null, signal),
+    })
     this.#boot = boot
     this.#port = port
     this.#buffers = buffers
@@ -82,18 +87,11 @@ export class Thread implements WorkerControl {
     const addresses = listDcAddresses(config.dcs)
     this.#dcAddressIndex = new Map(addresses.map(({ ip, dc }, index) => [`${dc} ${ip}`, index]))
     this.#onDrained = onDrained
+    this.#config = config
     this.#ticks = 0
     this.#timer = null
     this.#received = 0
     this.#drainAfter = null
-
-    const connect = (address: HostPort, signal: AbortSignal): Promise<ByteSocket> =>
-      connectSocket(address, this.slots, this.#buffers?.dc ?? null, signal)
-    const timeoutMs = config.network.timeout.tcpMs
-    this.dcDialer = { ...config, timeoutMs, health: new AddressHealth(), clock: this.clock, connect }
-    const publicAddresses = [config.publicIpv4, config.publicIpv6].filter((address) => address !== null)
-    const guard = new LoopGuard(boot.listening, publicAddresses)
-    this.frontDialer = { resolver: new Resolver(), guard, clock: this.clock, timeoutMs, connect }
   }
 
   /** Begin to take hand-offs. */
@@ -124,7 +122,10 @@ export class Thread implements WorkerControl {
     for (const connection of this.#connections) connection.close('shutdown')
   }
 
-  setUsers(users: readonly UserEntry[]): void {
+  reload({ config, users, logLevel }: ReloadValues): void {
+    this.#config = config
+    this.dialers.setConfig(config)
+    this.log.level = logLevel
     this.hellos.setUsers(users)
     const generations = new Map(users.map((user) => [user.slot, user.generation]))
     for (const connection of this.#connections) {
@@ -136,12 +137,17 @@ export class Thread implements WorkerControl {
 
   // What connections ask of their thread
 
-  countHandshake(outcome: 'ok' | HandshakeCode): void {
-    this.counters.add(slot('handshakes', { outcome }), 1)
+  /** A connection keeps the one it began with. */
+  get config(): ProxyConfig {
+    return this.#config
+  }
+
+  countHandshake(outcome: Outcome): void {
+    this.counters.add(HANDSHAKES[outcome], 1)
   }
 
   admitFronting(): boolean {
-    return admitFronting(this.#boot.counters, this.#boot.thread, this.config.domainFronting.maxConnections)
+    return admitFronting(this.#boot.counters, this.#boot.thread, this.#config.domainFronting.maxConnections)
   }
 
   leaveFronting(): void {

@@ -15,14 +15,14 @@ import {
   eventually,
   fetchStats,
   fetchText,
+  findFreePort,
   LIVENESS_LIMIT_MS,
   sumMetric,
 } from '../support/process-state.ts'
 import { startTestProxy, type StatsJson, type TestProxy } from '../support/proxy.ts'
 import { startStreamDc, type StreamDc } from '../support/stream-dc.ts'
 
-const secretOf = (key: string): string =>
-  `ee${key.repeat(16)}${Buffer.from('example.com').toString('hex')}`
+const secretOf = (key: string): string => `ee${key.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const QUIET = secretOf('01')
 const BUSY = secretOf('02')
 const NEIGHBOUR = secretOf('03')
@@ -115,10 +115,10 @@ test('a dead thread takes its own connections along and nothing else', options, 
   const kinds: Fault['kind'][] = ['throw', 'reject', 'exit', 'out-of-memory']
   for (const kind of kinds) {
     await t.test(`dead by ${kind}`, async (t) => {
+      // Thread 0 has none and thread 1 has one: two for 0, the next for 1.
       const victim = await connect(QUIET)
-      // The second one of the dead thread must not land beside the neighbour: fill that place.
-      const filler = await connect(NEIGHBOUR)
       const relaying = await connect(BUSY)
+      const filler = await connect(NEIGHBOUR)
       for (const client of [victim, relaying])
         assert.equal(await faults.threadOf(client.socket.localPort!), dying)
       await echo(victim)
@@ -168,7 +168,11 @@ test('a dead thread takes its own connections along and nothing else', options, 
       assert.ok(after.users['busy']!.bytes_out >= busy.bytes_out)
       assert.equal(after.total_connections, 3)
       for (const gauge of ['mtg_client_connections', 'mtg_telegram_connections'])
-        await eventually(gauge, () => metric(gauge), (value) => value === 3)
+        await eventually(
+          gauge,
+          () => metric(gauge),
+          (value) => value === 3,
+        )
       assert.equal(await metric('mtg_worker_restarts'), restarts)
       const died = proxy.logLines().filter(({ message }) => message === 'worker thread died')
       assert.equal(died.length, restarts)
@@ -191,40 +195,46 @@ for (const occasion of ['admission', 'departure'] as const) {
     [1, 2, 3],
     [4, 5, 6],
   ]) {
-    test(`counts are right after a death behind write ${writes.join(', ')} of an ${occasion}`, options, async () => {
-      const { faults, connect, stats, metric, stop } = await setUp()
-      const neighbours = [await connect(NEIGHBOUR), await connect(NEIGHBOUR)]
-      const staying = neighbours[1]!
-      const dying = await faults.threadOf(neighbours[0]!.socket.localPort!)
-      neighbours[0]!.destroy()
-      await eventually('one connection', stats, ({ total_connections: total }) => total === 1)
-      for (const afterWrites of writes) {
-        const leaver = await connect(BUSY)
-        assert.equal(await faults.threadOf(leaver.socket.localPort!), dying)
-        const balance = await connect(NEIGHBOUR)
-        const started = faults.next(({ kind }) => kind === 'started')
-        await faults.arm(dying, { kind: 'exit-in-ledger', afterWrites })
-        if (occasion === 'departure') leaver.destroy()
-        else await assert.rejects(connect(BUSY))
-        await waitCutOff(leaver)
-        await started
-        await echo(staying)
-        balance.destroy()
-        const right = await eventually(
-          'one connection',
-          stats,
-          ({ total_connections: total, users }) =>
-            total === 1 && users['busy']?.connections === 0 && users['neighbour']?.connections === 1,
-        )
-        assert.equal(right.total_connections, 1)
-        await eventually('gauge', () => metric('mtg_client_connections'), (value) => value === 1)
-        const next = await connect(BUSY)
-        await echo(next)
-        next.destroy()
+    test(
+      `counts are right after a death behind write ${writes.join(', ')} of an ${occasion}`,
+      options,
+      async () => {
+        const { faults, connect, stats, metric, stop } = await setUp()
+        const neighbours = [await connect(NEIGHBOUR), await connect(NEIGHBOUR)]
+        const staying = neighbours[1]!
+        const dying = await faults.threadOf(neighbours[0]!.socket.localPort!)
+        neighbours[0]!.destroy()
         await eventually('one connection', stats, ({ total_connections: total }) => total === 1)
-      }
-      await stop()
-    })
+        for (const afterWrites of writes) {
+          const leaver = await connect(BUSY)
+          assert.equal(await faults.threadOf(leaver.socket.localPort!), dying)
+          const started = faults.next(({ kind }) => kind === 'started')
+          await faults.arm(dying, { kind: 'exit-in-ledger', afterWrites })
+          if (occasion === 'departure') leaver.destroy()
+          else await assert.rejects(connect(BUSY))
+          await waitCutOff(leaver)
+          await started
+          await echo(staying)
+          const right = await eventually(
+            'one connection',
+            stats,
+            ({ total_connections: total, users }) =>
+              total === 1 && users['busy']?.connections === 0 && users['neighbour']?.connections === 1,
+          )
+          assert.equal(right.total_connections, 1)
+          await eventually(
+            'gauge',
+            () => metric('mtg_client_connections'),
+            (value) => value === 1,
+          )
+          const next = await connect(BUSY)
+          await echo(next)
+          next.destroy()
+          await eventually('one connection', stats, ({ total_connections: total }) => total === 1)
+        }
+        await stop()
+      },
+    )
   }
 }
 
@@ -265,7 +275,11 @@ test('clients that reset while threads die leave nothing behind', options, async
     const restarted = faults.next((report) => report.kind === 'started' && report.thread === thread)
     await Promise.all([...resets, restarted])
   }
-  await eventually('the gauge at 0', () => metric('mtg_client_connections'), (value) => value === 0)
+  await eventually(
+    'the gauge at 0',
+    () => metric('mtg_client_connections'),
+    (value) => value === 0,
+  )
   const client = await connect(QUIET)
   await echo(client)
   client.destroy()
@@ -368,7 +382,10 @@ for (const [when, delayed] of [
   test(`the program whose threads die ${when} ends with 1 and says why`, options, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-crash-'))
     const config = join(folder, 'config.toml')
-    writeFileSync(config, `secret = "${QUIET}"\nbind-to = "127.0.0.1:0"\n[performance]\nworkers = 2\n`)
+    writeFileSync(
+      config,
+      `secret = "${QUIET}"\nbind-to = "127.0.0.1:${await findFreePort()}"\n[performance]\nworkers = 2\n`,
+    )
     const preload = `import { isMainThread } from 'node:worker_threads'; if (!isMainThread) ${delayed}`
     const main = new URL('../../packages/primary/main.ts', import.meta.url).pathname
     const child = spawn(
@@ -383,7 +400,10 @@ for (const [when, delayed] of [
     ])
     rmSync(folder, { recursive: true })
     assert.equal(code, 1, errors)
-    assert.match(errors, /^mtg-multi: error: internal error: 5 worker threads died within a minute.*injected/m)
+    assert.match(
+      errors,
+      /^mtg-multi: error: internal error: 5 worker threads died within a minute.*injected/m,
+    )
     assert.equal(log.split('\n').filter((line) => line.includes('worker thread died')).length, 5)
   })
 }

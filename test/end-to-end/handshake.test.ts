@@ -113,19 +113,23 @@ test('each of 700 users on one host is served and booked as himself', { timeout 
   )
 })
 
-test('a client need not send ChangeCipherSpec, nor wait for the answer to its hello', { timeout }, async (t) => {
-  const world = await startWorld(t)
-  for (const prefix of [Buffer.alloc(0), CHANGE_CIPHER_SPEC]) {
-    const { key, host } = parseClientSecret(world.secret)
-    const frame = buildClientFrame(key, 2)
-    const peer = await RawPeer.connect(world.proxy.port)
-    const records = buildRecords(Buffer.concat([frame.frame, frame.up.update('hasty')]), 2878)
-    peer.write(Buffer.concat([buildClientHello({ key, host }).bytes, prefix, records]))
-    const echo = await waitEcho(peer, 0, frame.down, 5)
-    assert.equal(echo.toString(), 'hasty')
-    peer.socket.destroy()
-  }
-})
+test(
+  'a client need not send ChangeCipherSpec, nor wait for the answer to its hello',
+  { timeout },
+  async (t) => {
+    const world = await startWorld(t)
+    for (const prefix of [Buffer.alloc(0), CHANGE_CIPHER_SPEC]) {
+      const { key, host } = parseClientSecret(world.secret)
+      const frame = buildClientFrame(key, 2)
+      const peer = await RawPeer.connect(world.proxy.port)
+      const records = buildRecords(Buffer.concat([frame.frame, frame.up.update('hasty')]), 2878)
+      peer.write(Buffer.concat([buildClientHello({ key, host }).bytes, prefix, records]))
+      const echo = await waitEcho(peer, 0, frame.down, 5)
+      assert.equal(echo.toString(), 'hasty')
+      peer.socket.destroy()
+    }
+  },
+)
 
 /** Skips the flight: everything before the first application-data record that follows its three. */
 async function waitEcho(
@@ -165,36 +169,44 @@ test('the 64-byte frame may be cut into records and packets as one likes', { tim
   }
 })
 
-test('a frame of another transport, or one that never comes, closes the connection', { timeout }, async (t) => {
-  const timeouts = { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 1000 }
-  const world = await startWorld(t, { config: { network: { timeout: timeouts } } })
-  for (const tag of [0xef, 0xee, 0x00]) {
-    const { peer, key, flightBytes } = await greetProxy(world.proxy.port, world.secret)
-    const { frame } = buildFrameOfType(key, 2, tag)
-    peer.write(buildRecords(frame, 64))
+test(
+  'a frame of another transport, or one that never comes, closes the connection',
+  { timeout },
+  async (t) => {
+    const timeouts = { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 1000 }
+    const world = await startWorld(t, { config: { network: { timeout: timeouts } } })
+    for (const tag of [0xef, 0xee, 0x00]) {
+      const { peer, key, flightBytes } = await greetProxy(world.proxy.port, world.secret)
+      const { frame } = buildFrameOfType(key, 2, tag)
+      peer.write(buildRecords(frame, 64))
+      await peer.waitOver()
+      assert.equal(peer.received.length, flightBytes, 'nothing follows the flight')
+      peer.socket.destroy()
+    }
+    // Silence after the flight: it has exactly three records, and the end comes by the deadline.
+    const { peer, flightBytes } = await greetProxy(world.proxy.port, world.secret)
     await peer.waitOver()
-    assert.equal(peer.received.length, flightBytes, 'nothing follows the flight')
-    peer.socket.destroy()
-  }
-  // Silence after the flight: it has exactly three records, and the end comes by the deadline.
-  const { peer, flightBytes } = await greetProxy(world.proxy.port, world.secret)
-  await peer.waitOver()
-  assert.equal(peer.received.length, flightBytes)
-  assert.equal(world.site.connections.length, 0, 'it is too late for fronting')
-  await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'obfuscated2' }, 3)
-  await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'deadline' }, 1)
-})
+    assert.equal(peer.received.length, flightBytes)
+    assert.equal(world.site.connections.length, 0, 'it is too late for fronting')
+    await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'obfuscated2' }, 3)
+    await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'deadline' }, 1)
+  },
+)
 
-test('a broken record in place of the frame closes the connection before the deadline', { timeout }, async (t) => {
-  const timeouts = { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 60_000 }
-  const world = await startWorld(t, { config: { network: { timeout: timeouts } } })
-  for (const broken of ['1703010040', '1703034101', '15030300020228', '15030300020100']) {
-    const { peer } = await greetProxy(world.proxy.port, world.secret)
-    peer.write(Buffer.from(broken, 'hex'))
-    await peer.waitOver()
-    peer.socket.destroy()
-  }
-})
+test(
+  'a broken record in place of the frame closes the connection before the deadline',
+  { timeout },
+  async (t) => {
+    const timeouts = { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 60_000 }
+    const world = await startWorld(t, { config: { network: { timeout: timeouts } } })
+    for (const broken of ['1703010040', '1703034101', '15030300020228', '15030300020100']) {
+      const { peer } = await greetProxy(world.proxy.port, world.secret)
+      peer.write(Buffer.from(broken, 'hex'))
+      await peer.waitOver()
+      peer.socket.destroy()
+    }
+  },
+)
 
 test('clocks may differ by the tolerance and no more', { timeout }, async (t) => {
   const world = await startWorld(t, {
@@ -211,18 +223,22 @@ test('clocks may differ by the tolerance and no more', { timeout }, async (t) =>
   await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'stale-time' }, 2)
 })
 
-test('a hello from before the start of the proxy could be a replay and is fronted', { timeout }, async (t) => {
-  const world = await startWorld(t)
-  const started = Date.parse((await world.proxy.stats()).started_at) / 1000
-  await assertServed(world, { unixTime: started - 1 })
-  await assertFronted(world, buildHello(world.secret, { unixTime: started - 2 }))
-  await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'before-start' }, 1)
+test(
+  'a hello from before the start of the proxy could be a replay and is fronted',
+  { timeout },
+  async (t) => {
+    const world = await startWorld(t)
+    const started = Date.parse((await world.proxy.stats()).started_at) / 1000
+    await assertServed(world, { unixTime: started - 1 })
+    await assertFronted(world, buildHello(world.secret, { unixTime: started - 2 }))
+    await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'before-start' }, 1)
 
-  const trusting = await startWorld(t, {
-    config: { defense: { antiReplay: { enabled: false, maxSizeBytes: 0 } } },
-  })
-  await assertServed(trusting, { unixTime: Math.floor(Date.now() / 1000) - 3 })
-})
+    const trusting = await startWorld(t, {
+      config: { defense: { antiReplay: { enabled: false, maxSizeBytes: 0 } } },
+    })
+    await assertServed(trusting, { unixTime: Math.floor(Date.now() / 1000) - 3 })
+  },
+)
 
 test('clients behind one address are told apart', { timeout }, async (t: TestContext) => {
   const users = { alice: makeSecret(1), bob: makeSecret(2) }

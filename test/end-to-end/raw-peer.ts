@@ -26,6 +26,7 @@ export class RawPeer {
     this.received = Buffer.alloc(0)
     this.hasEnded = false
     this.errorCode = null
+    socket.unref() // what a failed test left open must not keep the others from ending
     // No encoding is set, so chunks are Buffers.
     socket.on('data', (chunk) => {
       this.received = Buffer.concat([this.received, chunk as Buffer])

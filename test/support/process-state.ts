@@ -1,5 +1,7 @@
-import { readdirSync } from 'node:fs'
+import { once } from 'node:events'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { get } from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { StatsJson } from './proxy.ts'
@@ -9,9 +11,16 @@ const POLL_MS = 20
 /** How long what must come may take: a limit on hanging, not on speed. */
 export const LIVENESS_LIMIT_MS = 10_000
 
-/** Open descriptors of this process, all threads together. Linux. */
+/** Open sockets, pipes and event descriptors of this process, all threads together, without regular files. Linux. */
 export function countDescriptors(): number {
-  return readdirSync('/proc/self/fd').length - 1 // one of them is the listing's own
+  const folder = '/proc/self/fd'
+  return readdirSync(folder).filter((descriptor) => {
+    try {
+      return !readlinkSync(`${folder}/${descriptor}`).startsWith('/')
+    } catch {
+      return false // closed meanwhile: the listing's own
+    }
+  }).length
 }
 
 /** Resolves as soon as the value satisfies the condition, with it; rejects after LIVENESS_LIMIT_MS. */
@@ -46,6 +55,16 @@ export function fetchText(port: number, path: string): Promise<string> {
       response.on('error', reject)
     }).on('error', reject)
   })
+}
+
+/** A port that was free a moment ago, for programs that cannot tell which one they got. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
 /** The sum of all series of a Prometheus metric. */

@@ -87,6 +87,13 @@ export const METRICS = [
     perDcAddress: false,
   },
   {
+    name: 'replay_set_evictions',
+    kind: 'counter',
+    help: 'Client hellos forgotten before their time because the replay set was full.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
     name: 'handshakes',
     kind: 'counter',
     help: 'Client handshakes by the way they ended.',

@@ -28,12 +28,12 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   connection.borrow(() => thread.leaveFronting())
   connection.raise(FRONTED_NOW[connection.family])
 
-  const { host, port } = thread.config.domainFronting
+  const { host, port } = connection.config.domainFronting
   try {
     const site = await dialFront(
       host ?? cause.frontHost ?? thread.hellos.defaultHost,
       port,
-      thread.frontDialer,
+      thread.dialers.front,
       connection.signal,
     )
     const relay = connection.bind('fronting', site)

@@ -52,8 +52,7 @@ export class HelloCheck {
   isReplay(random: Uint8Array): boolean {
     const { replay, clock } = this.#options
     if (replay === null) return false
-    const nowSeconds = Math.floor(clock.monotonicMs / 1000)
-    return replay.testAndAdd(random, Math.ceil(this.#windowMs / 1000), nowSeconds) === 'replay'
+    return replay.testAndAdd(random, this.#windowMs / 1000, clock.monotonicMs / 1000) === 'replay'
   }
 
   /** Until the window after our start has passed, hellos from before it may be replays that we cannot know. */

@@ -16,13 +16,13 @@ export async function dialSession(
   thread: Thread,
   signal: AbortSignal,
 ): Promise<DialledSession> {
-  const dc = chooseDc(session.dc, thread.dcDialer)
+  const dc = chooseDc(session.dc, thread.dialers.dc)
   try {
     if (dc === null) throw new DialError('no-addresses', `no available addresses for DC ${session.dc}`)
     if (session.dc !== null && dc !== session.dc) {
       thread.warnings.warn('unknown DC, fallbacks', { dc, original_dc: session.dc })
     }
-    const { socket, address } = await dialDc(dc, thread.dcDialer, signal)
+    const { socket, address } = await dialDc(dc, thread.dialers.dc, signal)
     return { session, socket, address, dc }
   } catch (error) {
     if (error instanceof DialError && error.code !== 'aborted') {

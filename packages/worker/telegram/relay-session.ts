@@ -33,7 +33,7 @@ export function relaySession(
   connection.raise(dcSlot('telegram_connections', index))
   const meters = createMeters(connection, index)
 
-  const greeting = greetDc(dc, randomBytes, thread.config.performance.fastMode ? session.downKey : null)
+  const greeting = greetDc(dc, randomBytes, connection.config.performance.fastMode ? session.downKey : null)
   const up = { fromClient: session.up, toDc: greeting.up }
   const down = greeting.down === null ? null : { fromDc: greeting.down, toClient: session.down }
   socket.write(greeting.wire)
