@@ -49,7 +49,11 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
   closeSync(log)
   const exited = once(proxy, 'exit')
   const kill = (): void => void proxy.kill('SIGKILL')
-  process.once('exit', kill)
+  const cleanUp = (): void => {
+    kill()
+    rmSync(directory, { recursive: true, force: true })
+  }
+  process.once('exit', cleanUp)
   const running = (): boolean => proxy.exitCode === null && proxy.signalCode === null
 
   async function stop(): Promise<void> {
@@ -59,7 +63,7 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
       await exited
       clearTimeout(killTimer)
     }
-    process.off('exit', kill)
+    process.off('exit', cleanUp)
     rmSync(directory, { recursive: true })
   }
 

@@ -83,11 +83,12 @@ export class Listeners {
     }
   }
 
-  /** Accept no more. Sockets that were handed over are not touched. */
+  /** Accept no more. Sockets that were handed over are not touched. Calling it twice is fine. */
   close(): void {
-    for (const { bound, server } of this.#listeners) {
-      bound?.close()
-      server.close()
+    for (const listener of this.#listeners) {
+      listener.bound?.close()
+      listener.bound = null
+      listener.server.close()
     }
   }
 }

@@ -23,6 +23,8 @@ import type { Thread } from './thread.ts'
 /** After one side's FIN the other gets this much silence, not the whole idle limit. */
 const HALF_CLOSED_IDLE_MS = 30_000
 const STREAM_ID_BYTES = 16
+/** Why dials end with their connection; one for all, since without a reason every abort makes an error with a stack. */
+const GONE = new DialError('aborted', 'the client is gone')
 
 const CLIENTS = {
   ipv4: slot('client_connections', { ip_family: 'ipv4' }),
@@ -182,7 +184,7 @@ export class Connection {
     if (this.#stage === 'closed') return
     const stage = this.#stage
     this.#stage = 'closed'
-    this.#gone.abort()
+    this.#gone.abort(GONE)
     if (stage === 'relaying') this.#takeBackUnsent()
     this.client.destroy()
     this.#far?.destroy()
@@ -227,12 +229,12 @@ export class Connection {
       },
       ended: () => {
         reader.fail(peerClosed())
-        if (this.#stage === 'dialing-dc') this.#gone.abort()
+        if (this.#stage === 'dialing-dc') this.#gone.abort(GONE)
       },
       drained: () => {},
       closed: () => {
         reader.fail(peerClosed())
-        this.#gone.abort()
+        this.#gone.abort(GONE)
       },
     }
   }
@@ -267,9 +269,14 @@ export class Connection {
   /** Behind our flight everything comes in records; the first 64 bytes of their payload open the session. */
   async #openSession(userKey: UserKey): Promise<ClientSession> {
     this.enter('frame')
-    const decode = (chunk: Buffer): Buffer => chunk.subarray(0, this.#decoder.decode(chunk))
-    this.client.setSink(this.#keepFor(this.#payload, decode))
-    this.#payload.push(decode(this.#hello.takeUnread()))
+    const kept = this.#keepFor(this.#payload, (chunk) => chunk.subarray(0, this.#decoder.decode(chunk)))
+    const bytes = (chunk: Buffer): void => {
+      kept.bytes(chunk)
+      const { end } = this.#decoder
+      if (end !== null) this.#payload.fail(new HandshakeError('obfuscated2', `client records: ${end}`))
+    }
+    this.client.setSink({ ...kept, bytes })
+    bytes(this.#hello.takeUnread())
     this.client.resume()
     const frame = await this.#payload.readExact(FRAME_BYTES)
     const accepted = acceptClientFrame(frame, userKey.key)
@@ -281,7 +288,7 @@ export class Connection {
   async #dialDc(session: ClientSession): Promise<DialledSession> {
     this.enter('dialing-dc')
     this.#dc = session.dc
-    if (this.client.hasEnded) this.#gone.abort() // left with its last byte: not worth a dial
+    if (this.client.hasEnded) this.#gone.abort(GONE) // left with its last byte: not worth a dial
     const dialled = await dialSession(session, this.thread, this.signal)
     this.#dc = dialled.dc
     return dialled

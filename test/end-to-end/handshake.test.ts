@@ -72,7 +72,7 @@ test('a hello may come in 1 to 11 TLS records, cut anywhere and across packets',
     await assertServed(world, { helloRecordCuts })
     await assertServed(world, { helloRecordCuts, splitHello: [2, 7, 100] })
   }
-  const twelve = splitIntoRecords(buildHello(world.secret), [...eleven, 512])
+  const twelve = splitIntoRecords(buildHello(world.secret), eleven.toSpliced(-1, 0, 400))
   await assertFronted(world, twelve)
 })
 

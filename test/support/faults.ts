@@ -42,16 +42,18 @@ export class Faults {
   readonly #placements: Map<number, number>
   readonly #listeners: Set<(report: ThreadReport) => void>
 
-  constructor(proxyPort: number) {
+  /** @param remembersPlacements unless there are so many that they would count as a leak */
+  constructor(proxyPort: number, { remembersPlacements = true } = {}) {
     this.#channel = new BroadcastChannel(faultChannel(proxyPort))
     this.#placements = new Map()
     this.#listeners = new Set()
     this.#channel.unref()
-    this.#channel.onmessage = (event) => {
-      const report = (event as MessageEvent<ThreadReport>).data // faulty-serve.ts posts nothing else
-      if (report.kind === 'hand-off') this.#placements.set(report.remotePort, report.thread)
+    this.#channel.addEventListener('message', (event) => {
+      const report = (event as { data: ThreadReport }).data // faulty-serve.ts posts nothing else
+      if (report.kind === 'hand-off' && remembersPlacements)
+        this.#placements.set(report.remotePort, report.thread)
       for (const listener of this.#listeners) listener(report)
-    }
+    })
   }
 
   /** Tell the thread; it does so in its next turn. */

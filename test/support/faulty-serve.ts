@@ -15,8 +15,8 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
   const report = (message: ThreadReport): void => channel.postMessage(message)
 
   reportHandOffs(task, (remotePort) => report({ kind: 'hand-off', thread, remotePort }))
-  channel.onmessage = (event) => {
-    const command = (event as MessageEvent<FaultCommand | ThreadReport>).data // Faults and its threads post these
+  channel.addEventListener('message', (event) => {
+    const command = (event as { data: FaultCommand | ThreadReport }).data // Faults and the threads post these
     if (command.thread !== thread) return
     switch (command.kind) {
       case 'throw':
@@ -52,7 +52,7 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
       case 'heap':
         return // what other threads tell the test
     }
-  }
+  })
   report({ kind: 'started', thread })
   try {
     await serve(task)
@@ -87,10 +87,13 @@ function exit(): never {
   process.exit(7)
 }
 
+/** Of JavaScript heap, unlike a typed array. */
+const MEBIBYTE = Array.from({ length: 131_072 }, (_, index) => index + 0.5)
+
 function exhaustHeap(): void {
   const kept: number[][] = []
   // 1 MiB each: far too small to be refused by itself, and never copied by the collector, so that it is over soon.
-  for (;;) kept.push(new Array<number>(131_072).fill(kept.length))
+  for (;;) kept.push(MEBIBYTE.slice())
 }
 
 const WRITES = ['add', 'sub', 'exchange', 'compareExchange', 'store'] as const

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ProxyConfig } from '#shared/config'
+import type { IpListConfig, ProxyConfig } from '#shared/config'
 import { mergeDcTable, type DcTable, type HostPort } from '#shared/dc'
 import { parseSecret } from '#shared/secret'
 import { startProxy, type RunningProxy } from '#primary/proxy'
@@ -13,10 +13,17 @@ export interface TestProxyOptions {
   workers?: number
   fastMode?: boolean
   fronting?: { host: string; port: number }
-  /** Anything else of the configuration. */
-  config?: Partial<ProxyConfig>
+  /** Anything else of the configuration; of a section, what differs. */
+  config?: ConfigOverrides
   /** Module of the worker threads, for tests that put faults into them. */
   workerEntry?: string
+}
+
+/** Keys of a section that are left out keep their defaults. */
+export type ConfigOverrides = {
+  readonly [K in keyof ProxyConfig]?: ProxyConfig[K] extends readonly unknown[] | string | null
+    ? ProxyConfig[K]
+    : Partial<ProxyConfig[K]>
 }
 
 /** The JSON of `GET /stats`. */
@@ -48,7 +55,7 @@ const LIVENESS_LIMIT_MS = 10_000
 export async function startTestProxy(options: TestProxyOptions): Promise<TestProxy> {
   const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-test-'))
   const logFile = join(folder, 'log')
-  const config: ProxyConfig = { ...defaultConfig(options), ...options.config }
+  const config = override(defaultConfig(options), options.config ?? {})
   const running = await startProxy(config, {
     log: { level: 'debug', destination: logFile, pretty: false },
     ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
@@ -87,8 +94,30 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
   }
 }
 
+/** Sections are merged, everything else is replaced; the table of data centres is no section. */
+function override(config: ProxyConfig, overrides: ConfigOverrides): ProxyConfig {
+  const { domainFronting, throttle, network, defense, stats, performance, ...values } = overrides
+  return {
+    ...config,
+    ...(values as Partial<ProxyConfig>), // what is left has no sections
+    domainFronting: { ...config.domainFronting, ...domainFronting },
+    throttle: { ...config.throttle, ...throttle },
+    network: { ...config.network, ...network },
+    defense: { ...config.defense, ...defense },
+    stats: { ...config.stats, ...stats },
+    performance: { ...config.performance, ...performance },
+  }
+}
+
 function defaultConfig(options: TestProxyOptions): ProxyConfig {
   const loopback: HostPort = { host: '127.0.0.1', port: 0 }
+  const noIpList: IpListConfig = {
+    enabled: false,
+    sources: [],
+    downloadConcurrency: 2,
+    updateEachMs: 86_400_000,
+    action: 'close',
+  }
   return {
     debug: true,
     users: Object.entries(options.users).map(([name, text]) => {
@@ -97,22 +126,49 @@ function defaultConfig(options: TestProxyOptions): ProxyConfig {
       return { name, secrets: [parsed.secret] }
     }),
     bindTo: [loopback],
+    listenBacklog: 4096,
+    reusePort: false,
+    proxyProtocolListener: false,
+    proxyProtocolTrusted: ['0.0.0.0/0', '::/0'],
     apiBindTo: loopback,
+    apiToken: null,
+    apiPathPrefix: '',
+    stateFile: null,
     concurrency: 8192,
     preferIp: 'prefer-ipv4',
     tolerateTimeSkewnessMs: 5000,
     allowFallbackOnUnknownDc: false,
     publicIpv4: null,
     publicIpv6: null,
+    autoUpdate: false,
     shutdownTimeoutMs: 5000,
+    throttle: { maxConnections: 0, checkIntervalMs: 5000, action: 'close' },
     domainFronting: {
       host: options.fronting?.host ?? '127.0.0.1',
       port: options.fronting?.port ?? 9,
       maxConnections: 4096,
+      proxyProtocol: false,
     },
-    network: { timeout: { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 } },
-    defense: { antiReplay: { enabled: true, maxSizeBytes: 16 * 1024 * 1024 } },
+    network: {
+      dns: { kind: 'system' },
+      proxies: [],
+      timeout: { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 },
+      keepAlive: { enabled: true, idleMs: 15_000, intervalMs: 15_000, count: 9 },
+      tcpNotSentLowatBytes: 131_072,
+    },
+    defense: {
+      antiReplay: { enabled: true, maxSizeBytes: 16 * 1024 * 1024 },
+      blocklist: noIpList,
+      allowlist: noIpList,
+      doppelganger: { urls: [], repeatsPerRaid: 10, raidEachMs: 21_600_000, drs: false, pacing: 'burst' },
+    },
     stats: {
+      statsd: {
+        enabled: false,
+        address: { host: '127.0.0.1', port: 8888 },
+        metricPrefix: 'mtg',
+        tagFormat: 'datadog',
+      },
       prometheus: { enabled: true, bindTo: loopback, httpPath: '/', metricPrefix: 'mtg' },
     },
     performance: { workers: options.workers ?? 1, fastMode: options.fastMode ?? true },

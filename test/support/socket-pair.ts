@@ -113,7 +113,7 @@ export class CountedSlots extends WriteSlots {
 export async function readToEnd(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  await once(socket, 'end')
+  if (!socket.readableEnded) await once(socket, 'end')
   return Buffer.concat(chunks)
 }
 

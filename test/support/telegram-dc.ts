@@ -36,6 +36,8 @@ export interface TelegramDc {
   readonly keyExchanges: readonly { readonly dc: number; readonly temporary: boolean }[]
   /** Whatever a real data centre would have refused. A test expects none. */
   readonly faults: readonly Error[]
+  /** Resolves with the first of them, and never if there is none. */
+  readonly firstFault: Promise<Error>
   /** The parts that were sent for a file, put together in their order. */
   uploadedFile(fileId: bigint): Buffer
   close(): Promise<void>
@@ -68,6 +70,7 @@ export async function startTelegramDc(options: TelegramDcOptions): Promise<Teleg
   const frames: { dc: number }[] = []
   const keyExchanges: { dc: number; temporary: boolean }[] = []
   const faults: Error[] = []
+  const { promise: firstFault, resolve: resolveFault } = Promise.withResolvers<Error>()
   const uploads: Uploads = new Map()
   const state: DcState = {
     crypto,
@@ -87,7 +90,10 @@ export async function startTelegramDc(options: TelegramDcOptions): Promise<Teleg
     socket.on('error', () => undefined)
     serveSocket(socket, state, {
       onFrame: (dc) => frames.push({ dc }),
-      onFault: (fault) => faults.push(fault),
+      onFault: (fault) => {
+        faults.push(fault)
+        resolveFault(fault)
+      },
     })
   })
   server.listen(port, host)
@@ -102,6 +108,7 @@ export async function startTelegramDc(options: TelegramDcOptions): Promise<Teleg
     frames,
     keyExchanges,
     faults,
+    firstFault,
     uploadedFile: (fileId) => joinParts(uploads.get(fileId)),
     async close() {
       for (const socket of sockets) socket.destroy()

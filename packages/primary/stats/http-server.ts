@@ -3,8 +3,11 @@ import { METHODS } from 'node:http'
 import { getSystemErrorMessage } from 'node:util'
 
 import fastify, { type FastifyInstance, type RouteHandlerMethod } from 'fastify'
+import type { HttpAddress } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
+
+import { removeStaleSocket } from './unix-socket.ts'
 
 /** Scrapers, a panel, a health check and somebody at a terminal; more is somebody's mistake. */
 const MAX_CONNECTIONS = 64
@@ -18,8 +21,10 @@ const KEEP_ALIVE_TIMEOUT_MS = 65_000
 const CHECK_INTERVAL_MS = 1_000
 
 export interface RunningHttpServer {
-  /** Where it listens, with the real port. */
+  /** Where it listens, with the real port. A UNIX socket has no port: its path, and 0. */
   readonly address: HostPort
+  /** The same for people: `127.0.0.1:9090`, `unix:/run/mtg.sock`. */
+  readonly bind: string
   /** Ends at once: open connections are closed. */
   close(): Promise<void>
 }
@@ -70,25 +75,37 @@ export function serveReadOnly(server: FastifyInstance, path: string, handler: Ro
 /** Listen. `what` names the server in the error: throws an OperatorError `cannot start <what> on <address>: <reason>`. */
 export async function listenHttp(
   server: FastifyInstance,
-  address: HostPort,
+  address: HttpAddress,
   what: string,
 ): Promise<RunningHttpServer> {
   try {
-    await server.listen({ host: address.host, port: address.port })
+    if ('path' in address) {
+      await removeStaleSocket(address.path)
+      await server.listen({ path: address.path })
+    } else await server.listen({ host: address.host, port: address.port })
   } catch (cause) {
     await server.close()
-    throw new OperatorError(`cannot start ${what} on ${formatHostPort(address)}: ${describe(cause)}`, {
+    throw new OperatorError(`cannot start ${what} on ${formatHttpAddress(address)}: ${describe(cause)}`, {
       cause,
     })
   }
   const bound = server.server.address()
-  const port = typeof bound === 'object' && bound !== null ? bound.port : address.port
+  const real =
+    'path' in address
+      ? { host: address.path, port: 0 }
+      : { host: address.host, port: typeof bound === 'object' && bound !== null ? bound.port : address.port }
   return {
-    address: { host: address.host, port },
+    address: real,
+    bind: formatHttpAddress('path' in address ? address : real),
     close: async () => {
       await server.close()
     },
   }
+}
+
+/** `127.0.0.1:9090`, `unix:/run/mtg.sock` */
+export function formatHttpAddress(address: HttpAddress): string {
+  return 'path' in address ? `unix:${address.path}` : formatHostPort(address)
 }
 
 /** What the system says, without the address that Node repeats in its message. */

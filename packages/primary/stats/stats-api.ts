@@ -1,5 +1,5 @@
 /** The stats API: `GET /stats`, byte for byte what the reference documents (operator.md §6, decision O2), and health. */
-import type { HostPort } from '#shared/dc'
+import type { HttpAddress } from '#shared/config'
 
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
 import { formatStats, type StatsSnapshot, type ThrottleSnapshot } from './stats-json.ts'
@@ -8,7 +8,7 @@ export type { StatsSnapshot, ThrottleSnapshot, UserStats } from './stats-json.ts
 
 export interface StatsApiOptions {
   /** Port 0 takes any free one. */
-  readonly address: HostPort
+  readonly address: HttpAddress
   readonly snapshot: () => StatsSnapshot
   /** Whether new connections would be served now. */
   readonly ready: () => boolean

@@ -4,6 +4,9 @@ import { DialError, type DialCode } from '#shared/errors'
 /** The next address is started when the one before has not answered for this long (decision W10). */
 export const STAGGER_MS = 250
 
+/** Why attempts are cancelled; one for all, since without a reason every abort makes an error with a stack. */
+const SETTLED = new DialError('aborted', 'the dial is over')
+
 export interface DialOptions<T> {
   /** In the order to try. */
   readonly addresses: readonly HostPort[]
@@ -44,7 +47,7 @@ export function dialFirst<T>(options: DialOptions<T>): Promise<Dialled<T>> {
       settled = true
       clearTimeout(stagger)
       signal.removeEventListener('abort', onAbort)
-      attempts.abort()
+      attempts.abort(SETTLED)
     }
     const onAbort = (): void => {
       settle()
@@ -56,7 +59,7 @@ export function dialFirst<T>(options: DialOptions<T>): Promise<Dialled<T>> {
       if (address === undefined) return
       next += 1
       pending.add(address)
-      stagger = setTimeout(startNext, STAGGER_MS)
+      if (next < addresses.length) stagger = setTimeout(startNext, STAGGER_MS)
       dialOne(address, options, attempts.signal).then(
         (connection) => {
           if (settled) return options.discard(connection)
@@ -85,7 +88,7 @@ export function dialFirst<T>(options: DialOptions<T>): Promise<Dialled<T>> {
 
 async function dialOne<T>(address: HostPort, options: DialOptions<T>, attempts: AbortSignal): Promise<T> {
   const own = new AbortController()
-  const cancel = (): void => own.abort()
+  const cancel = (): void => own.abort(SETTLED)
   attempts.addEventListener('abort', cancel)
   const timer = setTimeout(cancel, options.timeoutMs)
   try {

@@ -3,9 +3,9 @@ import { dialFirst } from '#shared/dial/dial'
 import type { Resolver } from '#shared/dial/resolver'
 import { DialError } from '#shared/errors'
 import { formatHostPort } from '#shared/dc'
+import type { LoopGuard } from '#shared/loop-guard'
 import type { Clock } from '../clock.ts'
 import type { ByteSocket } from '../socket/byte-socket.ts'
-import type { LoopGuard } from './loop-guard.ts'
 
 export interface FrontDialer {
   readonly resolver: Resolver

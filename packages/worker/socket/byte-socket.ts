@@ -152,7 +152,8 @@ export class ByteSocket {
 
   /** Send a FIN behind what is queued. */
   end(): void {
-    this.socket.end()
+    // A second end makes an error object, even though nobody gets to see it.
+    if (!this.socket.writableEnded) this.socket.end()
   }
 
   /** Close at once; what is queued is lost. */

@@ -12,7 +12,7 @@ test('a slot has at least the bytes asked for, and at most four times as many ab
     fc.property(fc.integer({ min: 1, max: 600_000 }), (bytes) => {
       const slot = new WriteSlots().take(bytes)
       assert.ok(slot.length >= bytes)
-      assert.ok(slot.length <= Math.max(4096, 4.2 * bytes))
+      assert.ok(slot.length <= Math.max(256, 4.2 * bytes))
     }),
   )
 })

@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import ipaddr from 'ipaddr.js'
-import type { HostPort } from '#shared/dc'
+import type { HostPort } from './dc.ts'
 
 /** Interfaces change seldom, probes come often: look again after this long. */
 const INTERFACES_TTL_MS = 10_000

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { connectFakeTls } from '../support/faketls-client.ts'
+import { startStreamDc } from '../support/stream-dc.ts'
+import { countDialing, startBlackHole } from './black-hole.ts'
+import { findFreePort, makeSecret, startProxyIn, startWorld, waitMetric, waitUntil } from './world.ts'
+
+const timeout = 30_000
+const TIMEOUTS = { tcpMs: 60_000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 }
+const at = (port: number): { host: string; port: number } => ({ host: '127.0.0.1', port })
+
+for (const fastMode of [true, false]) {
+  test(
+    `the data centre is asked for as the client signed it, fast mode ${fastMode}`,
+    { timeout },
+    async (t) => {
+      const { proxy, dc, secret } = await startWorld(t, { fastMode })
+      for (const [asked, got] of [
+        [2, 2],
+        [-2, -2],
+        [0, 2],
+      ] as const) {
+        const client = await connectFakeTls({ port: proxy.port, secret, dc: asked })
+        const connection = await dc.nextConnection()
+        assert.equal(connection.dc, got)
+        assert.deepEqual(connection.transport, Buffer.alloc(4, 0xdd))
+        client.destroy()
+      }
+    },
+  )
+}
+
+test('an unknown data centre closes the connection', { timeout }, async (t) => {
+  const { proxy, dc, secret } = await startWorld(t)
+  for (const asked of [7, -7, 10_002, -32_768, 32_767]) {
+    const client = await connectFakeTls({ port: proxy.port, secret, dc: asked })
+    await client.closed
+  }
+  assert.equal(dc.connections.length, 0)
+  await waitMetric(proxy, 'mtg_dc_dial_failures', {}, 5)
+})
+
+test('an unknown data centre becomes DC 2 where that is allowed', { timeout }, async (t) => {
+  const { proxy, dc, secret } = await startWorld(t, { config: { allowFallbackOnUnknownDc: true } })
+  for (const asked of [7, -7, -32_768]) {
+    const client = await connectFakeTls({ port: proxy.port, secret, dc: asked })
+    client.write(Buffer.from('fallback'))
+    assert.equal((await client.read(8)).toString(), 'fallback')
+    assert.equal((await dc.nextConnection()).dc, 2)
+    client.destroy()
+  }
+})
+
+test('a data centre that is down closes the connection at once', { timeout }, async (t) => {
+  const down = at(await findFreePort())
+  const { proxy, secret } = await startWorld(t, {
+    dcs: { 2: [down, down] },
+    config: { network: { timeout: TIMEOUTS } },
+  })
+  const client = await connectFakeTls({ port: proxy.port, secret, dc: 2 })
+  await client.closed
+  await proxy.statsWhen(({ total_connections }) => total_connections === 0)
+  await waitMetric(proxy, 'mtg_dc_dial_failures', {}, 1)
+})
+
+test('a data centre is reached at whichever of its addresses answers', { timeout }, async (t) => {
+  const hole = await startBlackHole(t)
+  const dc = await startStreamDc({ mode: 'echo' })
+  t.after(() => dc.close())
+  for (const dead of [await findFreePort(), hole.port]) {
+    const proxy = await startProxyIn(t, {
+      users: { alice: makeSecret(1) },
+      dcs: { 2: [at(dead), at(dc.port)] },
+      config: { network: { timeout: TIMEOUTS } },
+    })
+    // Addresses take turns at being the first.
+    for (let round = 0; round < 3; round++) {
+      const client = await connectFakeTls({ port: proxy.port, secret: makeSecret(1), dc: 2 })
+      client.write(Buffer.from('second'))
+      assert.equal((await client.read(6)).toString(), 'second')
+      client.destroy()
+    }
+    assert.equal(countDialing(hole.port), 0, 'the dial that lost is given up')
+  }
+})
+
+test('a client that leaves while its data centre is dialled takes the dial along', { timeout }, async (t) => {
+  const hole = await startBlackHole(t)
+  const { proxy, secret } = await startWorld(t, {
+    dcs: { 2: [at(hole.port)] },
+    config: { network: { timeout: TIMEOUTS } },
+  })
+  for (const leave of ['FIN', 'RST'] as const) {
+    const client = await connectFakeTls({ port: proxy.port, secret, dc: 2 })
+    await waitUntil(() => countDialing(hole.port) === 1, 'a dial')
+    if (leave === 'FIN') client.end()
+    else client.socket.resetAndDestroy()
+    await proxy.statsWhen(({ total_connections }) => total_connections === 0)
+    await waitUntil(() => countDialing(hole.port) === 0, `the end of the dial by ${leave}`)
+    await client.closed
+  }
+  await waitMetric(proxy, 'mtg_dc_dial_failures', {}, 0)
+})
+
+test('what a client sends while its data centre is dialled arrives in order', { timeout }, async (t) => {
+  const hole = await startBlackHole(t)
+  const echo = await startStreamDc({ mode: 'echo' })
+  t.after(() => echo.close())
+  const { proxy, secret } = await startWorld(t, {
+    dcs: { 2: [at(hole.port), at(echo.port)] },
+    config: { network: { timeout: TIMEOUTS } },
+  })
+  // More than the proxy keeps of a client that waits: it has to hold the rest back, and to go on afterwards.
+  const early = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 31) & 255))
+  // Addresses take turns: of two connections one meets the hole first.
+  for (let round = 0; round < 2; round++) {
+    const client = await connectFakeTls({
+      port: proxy.port,
+      secret,
+      dc: 2,
+      firstPayload: early.subarray(0, 50),
+    })
+    client.write(early.subarray(50))
+    assert.ok((await client.read(early.length)).equals(early))
+    client.destroy()
+  }
+})

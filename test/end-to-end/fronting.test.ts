@@ -1,0 +1,348 @@
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { request } from 'node:https'
+import type { TLSSocket } from 'node:tls'
+import { test } from 'node:test'
+import { buildClientHello, splitIntoRecords, type ClientHelloOptions } from '../support/client-hello.ts'
+import { connectFakeTls, parseClientSecret } from '../support/faketls-client.ts'
+import { FRONT_SITE_CERTIFICATE, startHttpsSite, startRecordingSite } from '../support/front-site.ts'
+import { startBlackHole } from './black-hole.ts'
+import { RawPeer } from './raw-peer.ts'
+import {
+  findFreePort,
+  HOST,
+  makeSecret,
+  readMetric,
+  startProxyIn,
+  startWorld,
+  waitMetric,
+  waitUntil,
+  type World,
+} from './world.ts'
+
+const timeout = 30_000
+const SHORT = { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 1000 }
+const SECRET = makeSecret(1)
+
+function buildHello(options: Partial<ClientHelloOptions> = {}): Buffer {
+  return buildClientHello({ ...parseClientSecret(SECRET), ...options }).bytes
+}
+
+function change(bytes: Buffer, offset: number, value: number): Buffer {
+  const changed = Buffer.from(bytes)
+  changed[offset] = value
+  return changed
+}
+
+const record = (payload: Buffer): Buffer =>
+  Buffer.concat([Buffer.of(0x16, 0x03, 0x01, payload.length >> 8, payload.length & 255), payload])
+
+/** wire.md §2.5, with the outcome that is counted. What is refused early comes with more bytes behind. */
+const ROWS: readonly [name: string, outcome: string, bytes: Buffer][] = [
+  ['plain HTTP', 'record-type', Buffer.from('GET / HTTP/1.1\r\nHost: front.test\r\n\r\n')],
+  ['an alert', 'record-type', change(buildHello(), 0, 0x15)],
+  ['record version 03 03', 'record-version', change(buildHello(), 2, 0x03)],
+  [
+    'record version 03 03 in the second record',
+    'record-version',
+    change(splitIntoRecords(buildHello(), [100]), 107, 0x03),
+  ],
+  [
+    'application data as second record',
+    'record-type',
+    change(splitIntoRecords(buildHello(), [100]), 105, 0x17),
+  ],
+  ['a ServerHello', 'handshake-type', change(buildHello(), 5, 0x02)],
+  ['a ServerHello in pieces', 'handshake-type', splitIntoRecords(change(buildHello(), 5, 0x02), [1, 2, 3])],
+  ['twelve records', 'too-many-records', splitIntoRecords(buildHello(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])],
+  [
+    'empty records only',
+    'too-many-records',
+    Buffer.concat(Array.from({ length: 12 }, () => record(Buffer.alloc(0)))),
+  ],
+  ['a record of 65535 bytes', 'hello-too-large', Buffer.of(0x16, 0x03, 0x01, 0xff, 0xff, 0x01)],
+  ['a hello of 16 MiB', 'hello-too-large', record(Buffer.of(0x01, 0xff, 0xff, 0xff, 0x03, 0x03))],
+  [
+    'a body of 10 bytes',
+    'hello-malformed',
+    record(Buffer.concat([Buffer.of(0x01, 0, 0, 10), Buffer.alloc(10)])),
+  ],
+  ['an empty body', 'hello-malformed', record(Buffer.of(0x01, 0, 0, 0))],
+  ['a session id beyond the end', 'hello-malformed', change(buildHello().subarray(0, 200), 4, 195)],
+  ['suites beyond the end', 'hello-malformed', change(buildHello(), 76, 0xff)],
+  ['compression beyond the end', 'hello-malformed', change(buildHello(), 78 + 32, 0xff)],
+  ['GREASE as only suites', 'no-cipher', buildHello({ corrupt: 'no-cipher' })],
+  ['extensions beyond the end', 'hello-malformed', buildHello({ corrupt: 'extensions' })],
+  ['a name beyond its extension', 'hello-malformed', buildHello({ corrupt: 'sni-truncated' })],
+  ['no name', 'sni-missing', buildHello({ sni: null })],
+  ['an unknown name', 'sni-unknown', buildHello({ sni: 'else.test' })],
+  ['a name that only begins like ours', 'sni-unknown', buildHello({ sni: `${HOST}.evil.test` })],
+  ['another key', 'digest', buildHello({ key: Buffer.alloc(16, 1) })],
+  ['one bit of the random', 'digest', buildHello({ corrupt: 'digest' })],
+  ['a browser', 'digest', buildHello({ random: Buffer.alloc(32, 0x77) })],
+  ['an old time', 'stale-time', buildHello({ unixTime: Math.floor(Date.now() / 1000) - 3600 })],
+  ['a time to come', 'stale-time', buildHello({ unixTime: Math.floor(Date.now() / 1000) + 3600 })],
+]
+
+test('whoever is not ours ends at the site with every byte, and gets its answer', { timeout }, async (t) => {
+  const world = await startWorld(t, { workers: 2 })
+  const { proxy, site } = world
+  const outcomes = new Map<string, number>()
+  let bytesUp = 0
+  for (const [name, outcome, bytes] of ROWS) {
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+    const peer = await RawPeer.connect(proxy.port)
+    peer.write(bytes)
+    const visitor = await site.nextConnection()
+    assert.ok((await visitor.waitReceived(bytes.length)).equals(bytes), name)
+    visitor.socket.write('answer')
+    assert.equal((await peer.waitReceived(6)).toString(), 'answer', name)
+    peer.write(Buffer.from('more'))
+    assert.equal((await visitor.waitReceived(bytes.length + 4)).subarray(-4).toString(), 'more', name)
+    peer.socket.end()
+    await peer.waitOver()
+    bytesUp += bytes.length + 4
+  }
+  for (const [outcome, count] of outcomes) await waitMetric(proxy, 'mtg_handshakes', { outcome }, count)
+  await assertNobodyCharged(world)
+  await waitMetric(proxy, 'mtg_domain_fronting', {}, ROWS.length)
+  await waitMetric(proxy, 'mtg_domain_fronting_traffic', { direction: 'from_client' }, bytesUp)
+  await waitMetric(proxy, 'mtg_domain_fronting_traffic', { direction: 'to_client' }, ROWS.length * 6)
+  await waitMetric(proxy, 'mtg_domain_fronting_connections', {}, 0)
+  await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+})
+
+async function assertNobodyCharged({ proxy }: World): Promise<void> {
+  const { total_connections, users } = await proxy.stats()
+  const nothing = { connections: 0, bytes_in: 0, bytes_out: 0, last_seen: null }
+  assert.deepEqual({ total_connections, users }, { total_connections: 0, users: { alice: nothing } })
+}
+
+test(
+  'a client that ends early still reaches the site, which sees its FIN and answers',
+  { timeout },
+  async (t) => {
+    const { proxy, site } = await startWorld(t)
+    for (const bytes of [
+      Buffer.of(0x16),
+      buildHello().subarray(0, 300),
+      Buffer.from('garbage'),
+      buildHello({ sni: null }),
+    ]) {
+      const peer = await RawPeer.connect(proxy.port)
+      peer.socket.end(bytes)
+      const visitor = await site.nextConnection()
+      assert.ok((await visitor.waitReceived(bytes.length)).equals(bytes))
+      await waitUntil(() => visitor.ended, 'the FIN at the site')
+      await peer.waitOver()
+      assert.equal(peer.errorCode, null)
+    }
+    // The answer comes behind the client's FIN.
+    const late = await startRecordingSite({
+      reply: (received) => (received.length >= 4 ? Buffer.alloc(500_000, 5) : null),
+    })
+    t.after(() => late.close())
+    const lateProxy = await startWorld(t, { fronting: { host: '127.0.0.1', port: late.port } })
+    const peer = await RawPeer.connect(lateProxy.proxy.port)
+    peer.socket.end('quit')
+    assert.ok((await peer.waitReceived(500_000)).equals(Buffer.alloc(500_000, 5)))
+    await peer.waitOver()
+    assert.equal(peer.errorCode, null)
+  },
+)
+
+test(
+  'a client that says nothing and ends gets a FIN; one that resets leaves nothing behind',
+  { timeout },
+  async (t) => {
+    const { proxy } = await startWorld(t)
+    const quiet = await RawPeer.connect(proxy.port)
+    quiet.socket.end()
+    await quiet.waitOver()
+    assert.equal(quiet.errorCode, null)
+    for (const bytes of [Buffer.alloc(0), buildHello().subarray(0, 100), Buffer.from('garbage')]) {
+      const peer = await RawPeer.connect(proxy.port)
+      if (bytes.length > 0) peer.write(bytes)
+      peer.socket.resetAndDestroy()
+    }
+    await waitMetric(proxy, 'mtg_handshakes', {}, 4)
+    await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+  },
+)
+
+test('whoever takes too long over the hello ends at the site with what he said', { timeout }, async (t) => {
+  const { proxy, site } = await startWorld(t, { config: { network: { timeout: SHORT } } })
+  for (const bytes of [Buffer.alloc(0), Buffer.of(0x16, 0x03), buildHello().subarray(0, 516)]) {
+    const peer = await RawPeer.connect(proxy.port)
+    if (bytes.length > 0) peer.write(bytes)
+    const visitor = await site.nextConnection()
+    peer.write(Buffer.from('late'))
+    assert.ok(
+      (await visitor.waitReceived(bytes.length + 4)).equals(Buffer.concat([bytes, Buffer.from('late')])),
+    )
+    peer.socket.destroy()
+    await visitor.waitClosed()
+  }
+  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'deadline' }, 3)
+})
+
+test('what comes while the site is dialled arrives in order', { timeout }, async (t) => {
+  const hole = await startBlackHole(t)
+  const { proxy } = await startWorld(t, { fronting: { host: '127.0.0.1', port: hole.port } })
+  const bytes = Buffer.from(Array.from({ length: 400_000 }, (_, index) => (index * 17) & 255))
+  const peer = await RawPeer.connect(proxy.port)
+  peer.write(bytes.subarray(0, 10))
+  await waitMetric(proxy, 'mtg_domain_fronting', {}, 1)
+  peer.write(bytes.subarray(10, 100_000))
+  peer.socket.end(bytes.subarray(100_000))
+  hole.open() // it echoes
+  assert.ok((await peer.waitReceived(bytes.length)).equals(bytes))
+  await peer.waitOver()
+  assert.equal(peer.errorCode, null)
+})
+
+test('a browser gets the page and the certificate of the site', { timeout }, async (t) => {
+  const https = await startHttpsSite({ body: 'the real page' })
+  t.after(() => https.close())
+  const { proxy } = await startWorld(t, { workers: 2, fronting: { host: '127.0.0.1', port: https.port } })
+  for (const path of ['/', '/again']) {
+    const { body, fingerprint } = await getPage(proxy.port, path)
+    assert.equal(body, 'the real page')
+    assert.equal(fingerprint, new X509Certificate(FRONT_SITE_CERTIFICATE).fingerprint256)
+  }
+  assert.deepEqual(
+    https.requests.map(({ path, serverName }) => [path, serverName]),
+    [
+      ['/', HOST],
+      ['/again', HOST],
+    ],
+  )
+})
+
+function getPage(port: number, path: string): Promise<{ body: string; fingerprint: string }> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      host: '127.0.0.1',
+      port,
+      path,
+      servername: HOST,
+      ca: FRONT_SITE_CERTIFICATE,
+      agent: false,
+    }
+    const asked = request(options, (response) => {
+      const { fingerprint256 } = (response.socket as TLSSocket).getPeerCertificate() // the request is HTTPS
+      let body = ''
+      response.setEncoding('utf8')
+      response.on('data', (text: string) => (body += text))
+      response.on('end', () => resolve({ body, fingerprint: fingerprint256 }))
+    })
+    asked.on('error', reject)
+    asked.end()
+  })
+}
+
+test('the host that a prober names is the host he is fronted to', { timeout }, async (t) => {
+  const first = await startRecordingSite({ host: '127.0.0.1' })
+  t.after(() => first.close())
+  const second = await startRecordingSite({ host: '127.0.0.2', port: first.port })
+  t.after(() => second.close())
+  const users = { alice: makeSecret(1, '127.0.0.1'), bob: makeSecret(2, '127.0.0.2') }
+  const domainFronting = { host: null, port: first.port, maxConnections: 100 }
+  const proxy = await startProxyIn(t, { users, dcs: {}, config: { domainFronting } })
+  const forged = (sni: string): Buffer => buildHello({ sni, random: Buffer.alloc(32, 9) })
+  for (const [bytes, site] of [
+    [forged('127.0.0.2'), second],
+    [forged('127.0.0.1'), first],
+    [forged('else.test'), first],
+    [Buffer.from('garbage'), first],
+    [buildClientHello({ ...parseClientSecret(users.bob), unixTime: 1 }).bytes, second],
+  ] as const) {
+    const peer = await RawPeer.connect(proxy.port)
+    peer.write(bytes)
+    const visitor = await site.nextConnection()
+    assert.ok((await visitor.waitReceived(bytes.length)).equals(bytes))
+    peer.socket.destroy()
+  }
+})
+
+test('a site that is down closes the client at once', { timeout }, async (t) => {
+  const { proxy } = await startWorld(t, { fronting: { host: '127.0.0.1', port: await findFreePort() } })
+  const peer = await RawPeer.connect(proxy.port)
+  peer.write(Buffer.from('garbage'))
+  await peer.waitOver()
+  await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+  await waitMetric(proxy, 'mtg_domain_fronting_connections', {}, 0)
+})
+
+test('a site that is the proxy itself is not dialled', { timeout }, async (t) => {
+  for (const [bound, host] of [
+    ['127.0.0.1', '127.0.0.1'],
+    ['127.0.0.1', 'localhost'],
+    ['0.0.0.0', '127.0.0.1'],
+    ['0.0.0.0', '127.0.0.9'],
+    ['0.0.0.0', '0.0.0.0'],
+    ['127.0.0.1', '::ffff:127.0.0.1'],
+    ['::', '127.0.0.1'],
+    ['::', '::1'],
+  ] as const) {
+    const port = await findFreePort()
+    const { proxy } = await startWorld(t, {
+      fronting: { host, port },
+      config: { bindTo: [{ host: bound, port }] },
+    })
+    const peer = await RawPeer.connect(port)
+    peer.write(Buffer.from('garbage'))
+    await peer.waitOver()
+    await waitMetric(proxy, 'mtg_domain_fronting', {}, 1)
+    await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+    assert.equal(readMetric(await proxy.metrics(), 'mtg_handshakes'), 1, `${bound} seen as ${host}`)
+    await proxy.stop()
+  }
+})
+
+test('as many are fronted as configured, over both workers, and not one more', { timeout }, async (t) => {
+  const site = await startRecordingSite({ reply: Buffer.from('welcome') })
+  t.after(() => site.close())
+  const domainFronting = { host: '127.0.0.1', port: site.port, maxConnections: 7 }
+  const { proxy } = await startWorld(t, { workers: 2, config: { domainFronting } })
+  const peers = await Promise.all(Array.from({ length: 30 }, () => RawPeer.connect(proxy.port)))
+  for (const peer of peers) peer.write(Buffer.from('garbage'))
+  const welcomed = await Promise.all(peers.map((peer) => isWelcome(peer)))
+  assert.equal(welcomed.filter(Boolean).length, 7)
+  assert.equal(site.connections.length, 7)
+  await waitMetric(proxy, 'mtg_domain_fronting_connections', {}, 7)
+
+  for (const peer of peers) peer.socket.destroy()
+  await waitMetric(proxy, 'mtg_domain_fronting_connections', {}, 0)
+  const next = await RawPeer.connect(proxy.port)
+  next.write(Buffer.from('garbage'))
+  assert.ok(await isWelcome(next), 'a place that was given back')
+  next.socket.destroy()
+})
+
+async function isWelcome(peer: RawPeer): Promise<boolean> {
+  return peer.waitReceived(7).then(
+    () => true,
+    () => false,
+  )
+}
+
+test('a recorded hello shows the site, whichever worker it meets', { timeout }, async (t) => {
+  const { proxy, site, secret } = await startWorld(t, { workers: 2 })
+  const hello = buildClientHello(parseClientSecret(secret))
+  const client = await connectFakeTls({ port: proxy.port, secret, dc: 2, hello })
+  // With all of them open both workers get some.
+  const peers: RawPeer[] = []
+  for (let n = 0; n < 6; n++) {
+    const peer = await RawPeer.connect(proxy.port)
+    peer.write(hello.bytes)
+    const visitor = await site.nextConnection()
+    assert.ok((await visitor.waitReceived(hello.bytes.length)).equals(hello.bytes))
+    peers.push(peer)
+  }
+  client.write(Buffer.from('still here'))
+  assert.equal((await client.read(10)).toString(), 'still here')
+  await waitMetric(proxy, 'mtg_replay_attacks', {}, 6)
+  for (const peer of peers) peer.socket.destroy()
+  client.destroy()
+})
