@@ -48,6 +48,7 @@ export class HandOffs {
     const userHint = this.#userHints.get(toNetwork(address)) ?? -1
     if (worker === null || !post(worker, { socket, remoteAddress: address, remotePort, userHint })) {
       this.#counters.add(HAND_OFFS_FAILED, 1)
+      socket.destroy() // also when there was no thread to post it to
     }
   }
 

@@ -54,12 +54,13 @@ export class Connection {
   readonly #payload: RewindableReader
   readonly #decoder: RecordDecoder
   readonly #startedMs: number
-  readonly #gone: AbortController
   /** What the stages took, to be given back at close. */
   readonly #borrowed: (() => void)[]
   #stage: Stage
   #idleMs: number
   #far: ByteSocket | null
+  /** There while something is dialled. */
+  #dial: AbortController | null
   #userKey: UserKey | null
   #dc: number | null
   #log: Logger | null
@@ -75,11 +76,11 @@ export class Connection {
     this.#hello = new RewindableReader()
     this.#payload = new RewindableReader()
     this.#decoder = new RecordDecoder()
-    this.#gone = new AbortController()
     this.#borrowed = []
     this.#stage = 'hello'
     this.#idleMs = this.config.network.timeout.idleMs
     this.#far = null
+    this.#dial = null
     this.#userKey = null
     this.#dc = null
     this.#log = null
@@ -97,6 +98,7 @@ export class Connection {
       const session = await this.#openSession(userKey)
       const dialled = await this.#dialDc(session)
       relaySession(this, dialled, this.#decoder, this.#payload.takeUnread())
+      this.releaseHandshake()
     } catch (error) {
       await this.#fail(error)
     }
@@ -111,9 +113,11 @@ export class Connection {
     return this.#userKey
   }
 
-  /** Fires when the client has left or the connection is closed: dials stop. */
-  get signal(): AbortSignal {
-    return this.#gone.signal
+  /** For a dial that begins now: fires when the client has left or the connection is closed. */
+  dialSignal(): AbortSignal {
+    this.#dial = new AbortController()
+    if (this.client.socket.destroyed) this.#dial.abort(GONE)
+    return this.#dial.signal
   }
 
   /** Called by the thread's sweep: whether the time of the current stage is up, and what follows from it. */
@@ -142,6 +146,12 @@ export class Connection {
     return this.#hello.allBytes()
   }
 
+  /** What the handshake kept is in the hands of the far side now. */
+  releaseHandshake(): void {
+    this.#hello.release()
+    this.#payload.release()
+  }
+
   /**
    * Go on to the next stage.
    * @throws DialError `aborted` when the connection was closed meanwhile, so that nothing is taken behind its back
@@ -168,6 +178,7 @@ export class Connection {
     if (this.#stage === 'closed') far.destroy()
     this.enter(stage)
     this.#far = far
+    this.#dial = null
     this.tally.lastActiveMs = this.thread.clock.monotonicMs
     return new Relay(this.client, far, {
       onHalfClosed: () => this.limitIdle(HALF_CLOSED_IDLE_MS),
@@ -184,7 +195,7 @@ export class Connection {
     if (this.#stage === 'closed') return
     const stage = this.#stage
     this.#stage = 'closed'
-    this.#gone.abort(GONE)
+    this.#dial?.abort(GONE)
     if (stage === 'relaying') this.#takeBackUnsent()
     this.client.destroy()
     this.#far?.destroy()
@@ -229,12 +240,12 @@ export class Connection {
       },
       ended: () => {
         reader.fail(peerClosed())
-        if (this.#stage === 'dialing-dc') this.#gone.abort(GONE)
+        if (this.#stage === 'dialing-dc') this.#dial?.abort(GONE)
       },
       drained: () => {},
       closed: () => {
         reader.fail(peerClosed())
-        this.#gone.abort(GONE)
+        this.#dial?.abort(GONE)
       },
     }
   }
@@ -288,8 +299,9 @@ export class Connection {
   async #dialDc(session: ClientSession): Promise<DialledSession> {
     this.enter('dialing-dc')
     this.#dc = session.dc
-    if (this.client.hasEnded) this.#gone.abort(GONE) // left with its last byte: not worth a dial
-    const dialled = await dialSession(session, this.thread, this.signal)
+    const signal = this.dialSignal()
+    if (this.client.hasEnded) this.#dial?.abort(GONE) // left with its last byte: not worth a dial
+    const dialled = await dialSession(session, this.thread, signal)
     this.#dc = dialled.dc
     return dialled
   }

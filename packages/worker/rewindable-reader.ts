@@ -2,7 +2,9 @@ import { HandshakeError } from '#shared/errors'
 
 /** Above this many unread bytes the peer is told to wait; what one read brings on top is bounded by the read buffer. */
 export const MAX_UNREAD_BYTES = 64 * 1024
-const INITIAL_BYTES = 2048
+/** A usual hello, and half as much again. */
+const INITIAL_BYTES = 768
+const EMPTY = Buffer.alloc(0)
 
 /**
  * Bytes of a peer during the handshake: exact reads for the parser, and all that ever arrived for the fronting site,
@@ -16,7 +18,7 @@ export class RewindableReader {
   #failure: Error | null
 
   constructor() {
-    this.#buffer = Buffer.allocUnsafe(INITIAL_BYTES)
+    this.#buffer = EMPTY
     this.#end = 0
     this.#position = 0
     this.#waiting = null
@@ -42,7 +44,7 @@ export class RewindableReader {
   push(chunk: Uint8Array): void {
     const needed = this.#end + chunk.length
     if (needed > this.#buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2))
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2, INITIAL_BYTES))
       this.#buffer.copy(grown, 0, 0, this.#end)
       this.#buffer = grown
     }
@@ -78,6 +80,13 @@ export class RewindableReader {
     const unread = this.#buffer.subarray(this.#position, this.#end)
     this.#position = this.#end
     return unread
+  }
+
+  /** Let go of the memory: the handshake is over. Views that were given out stay valid. */
+  release(): void {
+    this.#buffer = EMPTY
+    this.#end = 0
+    this.#position = 0
   }
 
   #settle(): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { connectFakeTls } from '../support/faketls-client.ts'
+import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { countDialing, startBlackHole } from './black-hole.ts'
 import { findFreePort, makeSecret, startProxyIn, startWorld, waitMetric, waitUntil } from './world.ts'
@@ -8,6 +8,12 @@ import { findFreePort, makeSecret, startProxyIn, startWorld, waitMetric, waitUnt
 const timeout = 30_000
 const TIMEOUTS = { tcpMs: 60_000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 }
 const at = (port: number): { host: string; port: number } => ({ host: '127.0.0.1', port })
+
+/** The proxy's FIN, or its RST. */
+async function waitOver(client: FakeTlsClient): Promise<void> {
+  await client.ended.catch(() => {})
+  client.destroy()
+}
 
 for (const fastMode of [true, false]) {
   test(
@@ -34,7 +40,7 @@ test('an unknown data centre closes the connection', { timeout }, async (t) => {
   const { proxy, dc, secret } = await startWorld(t)
   for (const asked of [7, -7, 10_002, -32_768, 32_767]) {
     const client = await connectFakeTls({ port: proxy.port, secret, dc: asked })
-    await client.closed
+    await waitOver(client)
   }
   assert.equal(dc.connections.length, 0)
   await waitMetric(proxy, 'mtg_dc_dial_failures', {}, 5)
@@ -58,7 +64,7 @@ test('a data centre that is down closes the connection at once', { timeout }, as
     config: { network: { timeout: TIMEOUTS } },
   })
   const client = await connectFakeTls({ port: proxy.port, secret, dc: 2 })
-  await client.closed
+  await waitOver(client)
   await proxy.statsWhen(({ total_connections }) => total_connections === 0)
   await waitMetric(proxy, 'mtg_dc_dial_failures', {}, 1)
 })
@@ -97,7 +103,7 @@ test('a client that leaves while its data centre is dialled takes the dial along
     else client.socket.resetAndDestroy()
     await proxy.statsWhen(({ total_connections }) => total_connections === 0)
     await waitUntil(() => countDialing(hole.port) === 0, `the end of the dial by ${leave}`)
-    await client.closed
+    client.destroy()
   }
   await waitMetric(proxy, 'mtg_dc_dial_failures', {}, 0)
 })

@@ -76,7 +76,9 @@ test('the list of addresses has each one of a data centre once, in an order that
     fc.property(table, (entries) => {
       const listed = listDcAddresses(entries)
       assert.deepEqual(listDcAddresses(structuredClone(entries)), listed)
-      const expected = new Set(Object.entries(entries).flatMap(([dc, list]) => list.map((a) => `${dc} ${a.host}`)))
+      const expected = new Set(
+        Object.entries(entries).flatMap(([dc, list]) => list.map((a) => `${dc} ${a.host}`)),
+      )
       assert.deepEqual(new Set(listed.map(({ dc, ip }) => `${dc} ${ip}`)), expected)
       assert.equal(listed.length, expected.size)
     }),

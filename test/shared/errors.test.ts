@@ -52,7 +52,10 @@ test('a problem of the configuration is told by path, line, what was found and w
     formatConfigProblem({ path: 'network.timeout.tcp', line: 12, found: '"5"', expected }),
     `network.timeout.tcp (line 12): found "5", ${expected}`,
   )
-  assert.equal(formatConfigProblem({ path: 'network.timeout.tcp', expected }), `network.timeout.tcp: ${expected}`)
+  assert.equal(
+    formatConfigProblem({ path: 'network.timeout.tcp', expected }),
+    `network.timeout.tcp: ${expected}`,
+  )
   assert.equal(formatConfigProblem({ path: '', expected: 'no such file' }), 'no such file')
   assert.equal(formatConfigProblem({ path: '', line: 3, expected: 'a bracket' }), '(line 3): a bracket')
 })

@@ -23,7 +23,12 @@ test('neighbours share a /24, and nobody else does', () => {
 })
 
 test('neighbours share a /64 however their addresses are written', () => {
-  const same = ['2001:db8:1:2::1', '2001:DB8:1:2:ffff:ffff:ffff:ffff', '2001:0db8:0001:0002:0:0:0:9', '2001:db8:1:2::1%eth0']
+  const same = [
+    '2001:db8:1:2::1',
+    '2001:DB8:1:2:ffff:ffff:ffff:ffff',
+    '2001:0db8:0001:0002:0:0:0:9',
+    '2001:db8:1:2::1%eth0',
+  ]
   assert.equal(new Set(same.map(toNetwork)).size, 1)
   const others = ['2001:db8:1:3::1', '2001:db8:1::2', '::1', 'fe80::1', '::']
   assert.equal(new Set([...others, same[0] ?? ''].map(toNetwork)).size, 5)

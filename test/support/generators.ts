@@ -53,7 +53,10 @@ export const helloFields = (): fc.Arbitrary<HelloFields> =>
     random: bytes(32),
     sessionId: bytes(0, 32),
     suites: fc
-      .tuple(fc.array(greaseSuite(), { maxLength: 3 }), fc.array(realSuite(), { minLength: 1, maxLength: 20 }))
+      .tuple(
+        fc.array(greaseSuite(), { maxLength: 3 }),
+        fc.array(realSuite(), { minLength: 1, maxLength: 20 }),
+      )
       .map(([grease, real]) => [...grease, ...real]),
     compression: bytes(0, 3),
     names: fc.option(fc.array(hostName(), { maxLength: 3 })),

@@ -67,12 +67,12 @@ export async function findFreePort(): Promise<number> {
   return port
 }
 
-/** The sum of all series of a Prometheus metric. */
-export function sumMetric(exposition: string, name: string): number {
+/** The sum of all series of a Prometheus metric, or of those that have these labels, spelt as they are exposed. */
+export function sumMetric(exposition: string, name: string, labels = ''): number {
   let sum = 0
   for (const line of exposition.split('\n')) {
-    const found = /^(\w+)(?:\{.*\})? (\S+)$/.exec(line)
-    if (found?.[1] === name) sum += Number(found[2])
+    const found = /^(\w+)(\{.*\})? (\S+)$/.exec(line)
+    if (found?.[1] === name && (found[2] ?? '').includes(labels)) sum += Number(found[3])
   }
   return sum
 }

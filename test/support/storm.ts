@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { readDescriptorLimit } from '#primary/descriptor-limit'
 import { connectFakeTls } from './faketls-client.ts'
 import { Faults, FAULTY_SERVE } from './faults.ts'
@@ -11,22 +14,27 @@ import {
   sumMetric,
 } from './process-state.ts'
 import { startTestProxy } from './proxy.ts'
-import { patternSlice, startStreamDc } from './stream-dc.ts'
+import { patternSlice } from './stream-dc.ts'
 
 const SECRET = `ee${'05'.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const MESSAGE_BYTES = 200
 const WORKERS = 2
-/** The client's, the accepted one, the dialled one and the data centre's: all of them are in this process. */
-const DESCRIPTORS_PER_CLIENT = 4
+/** The client's own, the accepted one and the dialled one are in this process, the data centre is not. */
+const DESCRIPTORS_PER_CLIENT = 3
 const DESCRIPTORS_BESIDE = 100
+/**
+ * A hello is signed when its client begins to connect. A storm is about losing nobody, so neither the signature nor the
+ * handshake may become too old on a machine that has other things to do.
+ */
+const PATIENCE_MS = 60_000
 /** Connections that come first, so that what is made once (pools, compiled code) is not taken for a leak. */
 const WARM_UP_CLIENTS = 200
 /**
  * What the heap of a thread may have grown by, per connection that came and went, and beside that once. A connection
  * that is kept costs about 16 KiB; V8 goes on compiling and feedback grows, which has nothing to do with their number.
  */
-const HEAP_GROWTH_PER_CLIENT_BYTES = 256
-const HEAP_GROWTH_BYTES = 3 * 1024 * 1024
+const HEAP_GROWTH_PER_CLIENT_BYTES = 128
+const HEAP_GROWTH_BYTES = 2 * 1024 * 1024
 
 export interface StormResult {
   readonly clientsPerSecond: number
@@ -46,12 +54,18 @@ export async function runStorm(clients: number, inFlight: number): Promise<Storm
     `this storm needs ${needed} open files, the limit is ${limit}: ulimit -n ${needed}`,
   )
 
-  const dc = await startStreamDc({ mode: 'echo' })
+  const dc = await startEchoDc()
   const proxy = await startTestProxy({
     users: { anna: SECRET },
     dcs: { 2: [{ host: '127.0.0.1', port: dc.port }] },
     workers: WORKERS,
     workerEntry: FAULTY_SERVE,
+    config: {
+      tolerateTimeSkewnessMs: PATIENCE_MS,
+      network: {
+        timeout: { tcpMs: PATIENCE_MS, httpMs: PATIENCE_MS, idleMs: PATIENCE_MS, handshakeMs: PATIENCE_MS },
+      },
+    },
   })
   const faults = new Faults(proxy.port, { remembersPlacements: false })
   const stats = (): ReturnType<typeof fetchStats> => fetchStats(proxy.running.apiAddress!.port)
@@ -89,17 +103,36 @@ export async function runStorm(clients: number, inFlight: number): Promise<Storm
     await eventually('the descriptors of before', countDescriptors, (now) => now <= descriptorsBefore)
     assert.equal(await metric('mtg_hand_offs_failed'), 0)
     assert.equal(await metric('mtg_worker_restarts'), 0)
-    const heapsAfter = await measureHeaps()
-    const heapGrowthBytes = heapsAfter.map((after, thread) => after - heapsBefore[thread]!)
     const allowed = HEAP_GROWTH_BYTES + clients * HEAP_GROWTH_PER_CLIENT_BYTES
-    for (const growth of heapGrowthBytes)
-      assert.ok(growth <= allowed, `heaps grew by ${heapGrowthBytes.join(', ')} bytes, ${allowed} allowed`)
+    // Again and again, because finalizers and late 'close' events let go of things after a collection.
+    const heapGrowthBytes = await eventually(
+      `heap growth of less than ${allowed} bytes`,
+      async () => (await measureHeaps()).map((after, thread) => after - heapsBefore[thread]!),
+      (growths) => growths.every((growth) => growth <= allowed),
+    )
     return { clientsPerSecond: clients / seconds, heapGrowthBytes }
   } finally {
     await proxy.stop()
     faults.close()
     await dc.close()
   }
+}
+
+/** In a process of its own, so that what it keeps is not measured. */
+async function startEchoDc(): Promise<{ port: number; close: () => Promise<void> }> {
+  const program = new URL('stream-dc.ts', import.meta.url).pathname
+  const child = spawn(process.execPath, [program, '--mode', 'echo'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  for await (const line of createInterface(child.stdout)) {
+    const { port } = JSON.parse(line) as { port: number } // its only line
+    return {
+      port,
+      close: async () => {
+        child.stdin.end()
+        await once(child, 'exit')
+      },
+    }
+  }
+  throw new Error('the data centre did not start')
 }
 
 /** Throws if one of them is not served. `inFlight` of them go on at any moment, until all have been. */

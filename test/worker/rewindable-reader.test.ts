@@ -2,16 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { HandshakeError } from '#shared/errors'
-import {
-  deadlinePassed,
-  MAX_UNREAD_BYTES,
-  peerClosed,
-  RewindableReader,
-} from '#worker/rewindable-reader'
+import { deadlinePassed, MAX_UNREAD_BYTES, peerClosed, RewindableReader } from '#worker/rewindable-reader'
 import { bytes, cutAt, cuts } from '../support/generators.ts'
 
 test('reads are exact however the bytes arrive, and all of them can be replayed in order', async () => {
-  const cases = bytes(0, 6000).chain((sent) => fc.tuple(fc.constant(sent), cuts(sent.length), cuts(sent.length)))
+  const cases = bytes(0, 6000).chain((sent) =>
+    fc.tuple(fc.constant(sent), cuts(sent.length), cuts(sent.length)),
+  )
   await fc.assert(
     fc.asyncProperty(cases, async ([sent, arrivals, reads]) => {
       const reader = new RewindableReader()
@@ -61,7 +58,11 @@ test('a failure rejects the read that waits and every later one that cannot be s
   reader.fail(deadlinePassed())
   reader.fail(peerClosed())
   await assert.rejects(waiting, { name: 'HandshakeError', code: 'deadline' })
-  assert.equal(String(await reader.readExact(3)), 'abc', 'bytes that arrived before the failure are still there')
+  assert.equal(
+    String(await reader.readExact(3)),
+    'abc',
+    'bytes that arrived before the failure are still there',
+  )
   assert.equal((await reader.readExact(0)).length, 0)
   await assert.rejects(reader.readExact(1), { code: 'deadline' })
   assert.equal(String(reader.allBytes()), 'abc')

@@ -28,17 +28,33 @@ export function parseByteSize(text: string): number | undefined {
   return at === 0 ? undefined : Math.floor(sum)
 }
 
-/** Sizes in bytes up to `maxBytes`; smaller ones than `minBytes` are raised to it, with a notice that gives `why`. */
-export function decodeByteSize(minBytes: number, maxBytes: number, why: string): Decoder<number> {
+export interface ByteSizeLimits {
+  readonly minBytes: number
+  readonly maxBytes: number
+  /** Why not less than `minBytes`. */
+  readonly why: string
+}
+
+/** Sizes in bytes. Those out of the limits are raised or lowered, with a notice; 0 stays 0. */
+export function decodeByteSize({ minBytes, maxBytes, why }: ByteSizeLimits): Decoder<number> {
   return (found) => {
     const value = typeof found === 'string' ? parseByteSize(found) : undefined
     if (value === undefined) return fail('expected a size with its unit, such as "16mib"')
-    if (value > maxBytes) return fail(`expected a size of at most ${formatMib(maxBytes)}`)
-    if (value >= minBytes) return { ok: true, value }
-    return { ok: true, value: minBytes, notice: `raised to ${formatMib(minBytes)}: ${why}` }
+    if (value > maxBytes)
+      return { ok: true, value: maxBytes, notice: `lowered to ${formatByteSize(maxBytes)}, the largest there is` }
+    if (value >= minBytes || value === 0) return { ok: true, value }
+    return { ok: true, value: minBytes, notice: `raised to ${formatByteSize(minBytes)}: ${why}` }
   }
 }
 
-function formatMib(bytes: number): string {
-  return `${Math.floor(bytes / 2 ** 20)}mib`
+/** `16mib`, `128kib`, `1000b`: the largest unit without a fraction. */
+export function formatByteSize(bytes: number): string {
+  const found = SHOWN_UNITS.find(([, unitBytes]) => bytes >= unitBytes && bytes % unitBytes === 0)
+  return found === undefined ? `${bytes}b` : `${bytes / found[1]}${found[0]}`
 }
+
+const SHOWN_UNITS = [
+  ['gib', 2 ** 30],
+  ['mib', 2 ** 20],
+  ['kib', 2 ** 10],
+] as const

@@ -15,8 +15,7 @@ export type Decoder<T> = (found: unknown) => Decoded<T>
 
 /** Enough for any machine, far below what a typing error of three more zeros gives (decision C3). */
 export const MAX_COUNT = 1_000_000
-const MAX_PORT = 65_535
-/** A path or a name longer than this is a mistake of pasting. */
+/** No request line of any client is longer than this by reason. */
 const MAX_HTTP_PATH_LENGTH = 1024
 
 export function fail(expected: string): { ok: false; expected: string } {
@@ -33,13 +32,6 @@ export function decodeInteger(min: number, max: number): Decoder<number> {
       ? { ok: true, value: Number(found) }
       : fail(`expected an integer from ${min} to ${max}`)
 }
-
-/** Counts of things; `min` is 0 where none is a meaningful answer. */
-export function decodeCount(min: 0 | 1): Decoder<number> {
-  return decodeInteger(min, MAX_COUNT)
-}
-
-export const decodePort: Decoder<number> = decodeInteger(1, MAX_PORT)
 
 /** Texts out of a closed list, in any letter case (operator.md §1.2). */
 export function decodeOneOf<const T extends string>(choices: readonly T[]): Decoder<T> {
@@ -58,19 +50,44 @@ export const decodePreferIp: Decoder<PreferIp> = decodeOneOf([
   'only-ipv6',
 ])
 
-/** `metrics`, `/metrics/` and `//metrics` are all `/metrics`; the empty text is `/` (operator.md §1.2). */
+/**
+ * `metrics`, `/metrics/` and `//metrics` are all `/metrics`; the empty text is `/` (operator.md §1.2). What a request
+ * cannot contain is percent-encoded, the way clients would ask for it.
+ */
 export const decodeHttpPath: Decoder<string> = (found) => {
-  // A question mark or a fragment would never match a request path, and controls cannot be requested at all.
-  if (typeof found !== 'string' || found.length > MAX_HTTP_PATH_LENGTH || !/^[\x21-\x7e]*$/.test(found))
+  if (typeof found !== 'string' || found.length > MAX_HTTP_PATH_LENGTH || !found.isWellFormed())
     return fail('expected a URL path such as "/metrics"')
-  if (/[?#]/.test(found)) return fail('expected a URL path such as "/metrics", without ? and #')
-  return { ok: true, value: `/${found.replace(/^\/+|\/+$/g, '')}` }
+  const value = `/${found.replace(/^\/+|\/+$/g, '')}`
+  const encoded = encodeURI(value).replaceAll('%25', '%').replaceAll('?', '%3F').replaceAll('#', '%23')
+  return encoded === value
+    ? { ok: true, value }
+    : { ok: true, value: encoded, notice: 'percent-encoded, as clients ask for it' }
+}
+
+/** As {@link decodeHttpPath}, but `/` and the empty text are no prefix at all. */
+export const decodeHttpPathPrefix: Decoder<string> = (found) => {
+  const decoded = decodeHttpPath(found)
+  return decoded.ok && decoded.value === '/' ? { ok: true, value: '' } : decoded
 }
 
 export const decodeMetricPrefix: Decoder<string> = (found) =>
   typeof found === 'string' && /^[a-z0-9]+$/.test(found)
     ? { ok: true, value: found }
     : fail('expected a prefix of small letters and digits, such as "mtg"')
+
+/** A metric of Prometheus cannot begin with a digit, and so the prefix cannot either. */
+export const decodePrometheusPrefix: Decoder<string> = (found) =>
+  typeof found === 'string' && /^[a-z][a-z0-9]*$/.test(found)
+    ? { ok: true, value: found }
+    : fail('expected a prefix of small letters and digits that begins with a letter, such as "mtg"')
+
+/** A fraction such as 0.001; the reference takes any number below 100. */
+export const decodeErrorRate: Decoder<number> = (found) => {
+  const value = typeof found === 'bigint' ? Number(found) : found
+  return typeof value === 'number' && value >= 0 && value < 100
+    ? { ok: true, value }
+    : fail('expected a number from 0 to 100, such as 0.001')
+}
 
 /** `"auto"`, or a number from 1 to `max`. */
 export function decodeAutoOrInteger(max: number): Decoder<number | 'auto'> {
@@ -88,16 +105,24 @@ export const decodeTable: Decoder<TomlTable> = (found) =>
 
 /** One value, or an array of at least one, each by the same decoder. */
 export function decodeOneOrMore<T>(decode: Decoder<T>, what: string): Decoder<readonly T[]> {
+  const decodeAll = decodeList(decode)
+  return (found) =>
+    Array.isArray(found) && found.length === 0 ? fail(`expected at least one ${what}`) : decodeAll(found)
+}
+
+/** An array, or one value for an array of one. The notices of all elements come together. */
+export function decodeList<T>(decode: Decoder<T>): Decoder<readonly T[]> {
   return (found) => {
     const list: readonly unknown[] = Array.isArray(found) ? found : [found]
-    if (list.length === 0) return fail(`expected at least one ${what}`)
     const values: T[] = []
+    const notices: string[] = []
     for (const element of list) {
       const decoded = decode(element)
       if (!decoded.ok) return { found: describeValue(element), ...decoded }
       values.push(decoded.value)
+      if (decoded.notice !== undefined) notices.push(decoded.notice)
     }
-    return { ok: true, value: values }
+    return { ok: true, value: values, ...(notices.length === 0 ? {} : { notice: notices.join('; ') }) }
   }
 }
 

@@ -11,12 +11,12 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 }
 const PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
-/** Timers of Node count in 32 bits: a longer delay would fire at once. */
-export const MAX_DURATION_MS: number = 2 ** 31 - 1
+/** 596 hours, for timers of Node count milliseconds in 31 bits: a longer delay would fire at once. */
+export const MAX_DURATION_MS: number = 596 * 3_600_000
 
 /** Milliseconds of `"5s"`, `"1h30m"`, `"1 H"` or `"0"`, rounded up; undefined if it is none (operator.md §1.2). */
 export function parseDurationMs(text: string): number | undefined {
-  const compact = text.replace(/[ \t]/g, '').toLowerCase()
+  const compact = text.replace(/[ \t]/g, '').toLowerCase().replace(/^\+/, '')
   if (compact === '0') return 0
   let sumMs = 0
   let at = 0
@@ -31,13 +31,30 @@ export function parseDurationMs(text: string): number | undefined {
   return at === 0 ? undefined : Math.ceil(Number(sumMs.toFixed(6)))
 }
 
-/** Durations in milliseconds. `min` is 1 where no time at all would break every connection. */
-export function decodeDurationMs(min: 0 | 1): Decoder<number> {
-  return (found) => {
-    const valueMs = typeof found === 'string' ? parseDurationMs(found) : undefined
-    if (valueMs === undefined) return fail('expected a duration with its unit, such as "5s", "1m30s" or "2h"')
-    if (valueMs < min) return fail('expected a duration above 0, such as "5s"')
-    if (valueMs > MAX_DURATION_MS) return fail('expected a duration of at most 24 days ("576h")')
-    return { ok: true, value: valueMs }
-  }
+/** Durations in milliseconds. What is longer than timers can wait is lowered, with a notice. */
+export const decodeDurationMs: Decoder<number> = (found) => {
+  const valueMs = typeof found === 'string' ? parseDurationMs(found) : undefined
+  if (valueMs === undefined) return fail('expected a duration with its unit, such as "5s", "1m30s" or "2h"')
+  if (valueMs <= MAX_DURATION_MS) return { ok: true, value: valueMs }
+  const notice = `lowered to ${formatDuration(MAX_DURATION_MS)}, the longest there is`
+  return { ok: true, value: MAX_DURATION_MS, notice }
 }
+
+/** `5s`, `1m30s`, `24h`: what {@link parseDurationMs} reads back as the same. */
+export function formatDuration(durationMs: number): string {
+  let text = ''
+  let restMs = durationMs
+  for (const [unit, unitMs] of SHOWN_UNITS) {
+    const count = Math.floor(restMs / unitMs)
+    if (count > 0) text += `${count}${unit}`
+    restMs -= count * unitMs
+  }
+  return text === '' ? '0s' : text
+}
+
+const SHOWN_UNITS = [
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+  ['ms', 1],
+] as const

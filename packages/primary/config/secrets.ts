@@ -1,7 +1,8 @@
 import { parseSecret, type Secret, type SecretParseCode } from '#shared/secret'
 
-import { type Decoded, type Decoder, fail } from './decoders.ts'
+import { type Decoded, decodeOneOrMore, type Decoder, fail } from './decoders.ts'
 import { describeSecretValue } from './describe.ts'
+import { describeOutside, isOutside, readOutside } from './outside-text.ts'
 
 export type SecretList = readonly Secret[]
 
@@ -20,23 +21,23 @@ const EXPECTED: Readonly<Record<SecretParseCode, string>> = {
 
 const BROKEN_HEX = 'expected pairs of hex digits to the end: this secret begins like hex, but is not'
 
-const decodeSecret = (found: unknown): Decoded<Secret> => {
-  if (typeof found !== 'string') return fail('expected a secret in quotes')
-  const parsed = parseSecret(found)
-  if (parsed.ok) return { ok: true, value: parsed.secret }
-  // Hex with one wrong character decodes as base64url, and then seems to have another tag.
-  return parsed.code === 'tag' && /^ee/i.test(found) ? fail(BROKEN_HEX) : fail(EXPECTED[parsed.code])
+const decodeSecret: Decoder<Secret> = (found) => {
+  if (typeof found !== 'string') return { ...fail('expected a secret in quotes'), found: describeSecretValue(found) }
+  if (!isOutside(found)) return decodeText(found, describeSecretValue(found))
+  const text = readOutside(found)
+  return text.ok ? decodeText(text.value, `the contents of ${describeOutside(found)}`) : text
 }
 
-/** One secret, or an array of them: several links of one person, with several hosts (decision C7). */
-export const decodeSecrets: Decoder<SecretList> = (found) => {
-  const list: readonly unknown[] = Array.isArray(found) ? found : [found]
-  if (list.length === 0) return fail('expected at least one secret')
-  const secrets: Secret[] = []
-  for (const element of list) {
-    const decoded = decodeSecret(element)
-    if (!decoded.ok) return { ...decoded, found: describeSecretValue(element) }
-    secrets.push(decoded.value)
-  }
-  return { ok: true, value: secrets }
+function decodeText(text: string, shown: string): Decoded<Secret> {
+  const parsed = parseSecret(text)
+  if (parsed.ok) return { ok: true, value: parsed.secret }
+  // Hex with one wrong character decodes as base64url, and then seems to have another tag.
+  const isBrokenHex = parsed.code === 'tag' && /^ee/i.test(text)
+  return { ...fail(isBrokenHex ? BROKEN_HEX : EXPECTED[parsed.code]), found: shown }
 }
+
+/**
+ * One secret, or an array of them: several links of one person, with several hosts (decision C7). Each may be the
+ * secret itself, `env:NAME` or `file:/path` (decision C8).
+ */
+export const decodeSecrets: Decoder<SecretList> = decodeOneOrMore(decodeSecret, 'secret')

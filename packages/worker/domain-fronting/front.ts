@@ -34,7 +34,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
       host ?? cause.frontHost ?? thread.hellos.defaultHost,
       port,
       thread.dialers.front,
-      connection.signal,
+      connection.dialSignal(),
     )
     const relay = connection.bind('fronting', site)
     const received = connection.receivedBytes
@@ -44,6 +44,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
       thread.counters.add(FROM_CLIENT, received.length)
       site.write(received)
     }
+    connection.releaseHandshake()
     relay.start(
       conveyRaw(tally, 'up', thread.counters, FROM_CLIENT, thread.clock),
       conveyRaw(tally, 'down', thread.counters, TO_CLIENT, thread.clock),

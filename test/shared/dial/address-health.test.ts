@@ -48,7 +48,8 @@ test('sorting loses and doubles no address and keeps the order within both group
 
 test('a million failing addresses do not fill the memory', () => {
   const health = new AddressHealth()
-  for (let i = 0; i < 1_000_000; i += 97) health.reportFailure(at(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`), 0)
+  for (let i = 0; i < 1_000_000; i += 97)
+    health.reportFailure(at(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`), 0)
   health.reportFailure(A, 0)
   assert.deepEqual(health.sort([A, B], 1), [B, A], 'the latest failure is remembered')
   const forgotten = at('10.0.0.0')

@@ -146,7 +146,11 @@ test('a second answer is discarded', async (t) => {
 test('when all fail the last failure is the answer, with its cause', async (t) => {
   const { attempts, failures, result } = await startDial(t)
   const last = systemError('EHOSTUNREACH')
-  for (const [host, error] of [[A, systemError('ECONNREFUSED')], [B, new Error('odd')], [C, last]] as const) {
+  for (const [host, error] of [
+    [A, systemError('ECONNREFUSED')],
+    [B, new Error('odd')],
+    [C, last],
+  ] as const) {
     attempts.get(host)?.fail(error)
     await nextTurn()
   }

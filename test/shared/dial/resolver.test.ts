@@ -73,7 +73,9 @@ test('a name that cannot be resolved is an error with code and cause, remembered
   const asked = fakeLookup(t, () => Promise.reject(cause))
   const { pass } = fakeNow(t)
   const resolver = new Resolver()
-  const failures = await Promise.allSettled(Array.from({ length: 20 }, () => resolver.resolve('nowhere.example')))
+  const failures = await Promise.allSettled(
+    Array.from({ length: 20 }, () => resolver.resolve('nowhere.example')),
+  )
   for (const failure of failures) {
     assert.ok(failure.status === 'rejected' && failure.reason instanceof DialError)
     assert.equal(failure.reason.code, 'unresolved')

@@ -114,7 +114,12 @@ test('the suite chosen is the first one offered that is neither GREASE nor zero'
 test('half a cipher suite is malformed', () => {
   const body = encodeHelloBody(PLAIN)
   const suites = 2 + 32 + 1 + 32
-  const odd = Buffer.concat([body.subarray(0, suites), u16(3), Buffer.of(0x13, 0x01, 0x13), body.subarray(suites + 4)])
+  const odd = Buffer.concat([
+    body.subarray(0, suites),
+    u16(3),
+    Buffer.of(0x13, 0x01, 0x13),
+    body.subarray(suites + 4),
+  ])
   assert.equal(codeOf(parseClientHello(buildHelloImage(odd))), 'hello-malformed')
 })
 

@@ -66,14 +66,20 @@ test('the user who signed is found among many on many hosts, with the host of th
   const secrets = fc.array(fc.tuple(secretKey(), hostName()), { minLength: 1, maxLength: 8 })
   const rings = fc
     .array(secrets, { minLength: 1, maxLength: 6 })
-    .chain((users) => fc.tuple(fc.constant(users), fc.nat(users.length - 1), fc.nat(7), fc.integer({ min: -1, max: 7 })))
+    .chain((users) =>
+      fc.tuple(fc.constant(users), fc.nat(users.length - 1), fc.nat(7), fc.integer({ min: -1, max: 7 })),
+    )
   await fc.assert(
     fc.asyncProperty(rings, async ([lists, who, which, hint]) => {
       const users = lists.map((list, slot) => user(slot, ...list))
       const list = lists[who] ?? []
       const secret = list[which % list.length]
       assert.ok(secret !== undefined)
-      const found = await new KeyRing(users, new Turns()).search(hello({ key: secret[0], names: [secret[1]] }), hint, CLOCK)
+      const found = await new KeyRing(users, new Turns()).search(
+        hello({ key: secret[0], names: [secret[1]] }),
+        hint,
+        CLOCK,
+      )
       assert.ok(found.ok)
       assert.equal(found.userKey.host, secret[1])
       assert.deepEqual(Buffer.from(found.userKey.key), secret[0])
@@ -93,7 +99,11 @@ test('one key with two hosts, of one user or of two, is told apart by the host',
   const shared = keyOf(7)
   const users = [user(3, [shared, 'a.example'], [shared, 'b.example']), user(4, [shared, 'c.example'])]
   const ring = new KeyRing(users, new Turns())
-  for (const [host, slot] of [['a.example', 3], ['b.example', 3], ['c.example', 4]] as const) {
+  for (const [host, slot] of [
+    ['a.example', 3],
+    ['b.example', 3],
+    ['c.example', 4],
+  ] as const) {
     const found = await ring.search(hello({ key: shared, names: [host] }), 3, CLOCK)
     assert.ok(found.ok)
     assert.deepEqual([found.userKey.user.slot, found.userKey.host], [slot, host])
@@ -184,7 +194,8 @@ test('a wrong hint costs one try and no connection', async (t) => {
 test('keys used lately are tried before the long list, and no more of them than the limit', async (t) => {
   const count = 200
   const ring = new KeyRing(manyUsers(count, 'a.example'), new Turns())
-  for (let i = 0; i < count; i++) await ring.search(hello({ key: keyOf(i), names: ['a.example'] }), NO_HINT, CLOCK)
+  for (let i = 0; i < count; i++)
+    await ring.search(hello({ key: keyOf(i), names: ['a.example'] }), NO_HINT, CLOCK)
   const tries = countTries(t)
   const search = async (index: number): Promise<number> => {
     const before = tries()
@@ -195,7 +206,11 @@ test('keys used lately are tried before the long list, and no more of them than 
   assert.equal(await search(190), 10, 'in the order of their use')
   assert.equal(await search(199), 2, 'a use moves a key to the front')
   assert.equal(await search(0), RECENT_KEYS + 1, 'a key that has dropped out is found in the list')
-  assert.equal(await search(count + 1), RECENT_KEYS + count, 'a stranger costs all keys once and the recent ones twice')
+  assert.equal(
+    await search(count + 1),
+    RECENT_KEYS + count,
+    'a stranger costs all keys once and the recent ones twice',
+  )
   assert.equal(await search(0), 1)
 })
 
@@ -217,7 +232,10 @@ test('a search in a long list lets the thread turn to its connections', async ()
     results.map((found) => found.ok || found.code),
     ['digest', 'digest'],
   )
-  assert.ok(turns >= 2 * (slices - 1), `${turns} turns of the event loop for two searches of ${slices} slices`)
+  assert.ok(
+    turns >= 2 * (slices - 1),
+    `${turns} turns of the event loop for two searches of ${slices} slices`,
+  )
   const last = hello({ key: users.at(-1)?.secrets[0]?.key ?? keyOf(0), names: ['a.example'] })
   assert.ok((await ring.search(last, NO_HINT, CLOCK)).ok, 'the last key of the last slice is tried too')
 })

@@ -185,10 +185,17 @@ test('a hello above 16 KiB is refused at the handshake header that says so', asy
 })
 
 test('a hello of exactly 16 KiB is read', async () => {
-  const fields = { random: Buffer.alloc(32), sessionId: Buffer.alloc(0), suites: [0x1301], compression: Buffer.of(0) }
+  const fields = {
+    random: Buffer.alloc(32),
+    sessionId: Buffer.alloc(0),
+    suites: [0x1301],
+    compression: Buffer.of(0),
+  }
   const plain = encodeHelloMessage(encodeHelloBody({ ...fields, names: ['a.b'], extensions: [] }))
   const padding = Buffer.alloc(MAX_HELLO_BYTES - plain.length - 4)
-  const message = encodeHelloMessage(encodeHelloBody({ ...fields, names: ['a.b'], extensions: [[21, padding]] }))
+  const message = encodeHelloMessage(
+    encodeHelloBody({ ...fields, names: ['a.b'], extensions: [[21, padding]] }),
+  )
   assert.equal(message.length, MAX_HELLO_BYTES)
   for (const positions of [[], [4], [16_000]]) {
     const { hello } = await feed([encodeHelloRecords(message, positions)])
@@ -232,10 +239,18 @@ test('a peer that closes or falls silent within its hello is told apart, at ever
 })
 
 test('a hello that the parser refuses is refused with its code', async () => {
-  const fields = { random: Buffer.alloc(32), sessionId: Buffer.alloc(0), compression: Buffer.of(0), extensions: [] }
+  const fields = {
+    random: Buffer.alloc(32),
+    sessionId: Buffer.alloc(0),
+    compression: Buffer.of(0),
+    extensions: [],
+  }
   const noCipher = encodeHelloBody({ ...fields, suites: [0x0a0a], names: ['a.b'] })
   assert.equal((await feed([encodeHelloRecords(encodeHelloMessage(noCipher))])).code, 'no-cipher')
-  assert.equal((await feed([encodeHelloRecords(encodeHelloMessage(Buffer.alloc(0)))])).code, 'hello-malformed')
+  assert.equal(
+    (await feed([encodeHelloRecords(encodeHelloMessage(Buffer.alloc(0)))])).code,
+    'hello-malformed',
+  )
 })
 
 test('garbage ends with a known code, consumes no more than the limits allow, and can be replayed', async () => {
@@ -245,7 +260,9 @@ test('garbage ends with a known code, consumes no more than the limits allow, an
   const garbage = fc.oneof(
     bytes(0, 200),
     fc.array(record, { maxLength: 14 }).map((records) => Buffer.concat(records)),
-    fc.array(record, { maxLength: 14 }).map((records) => Buffer.concat([Buffer.from('160301000101', 'hex'), ...records])),
+    fc
+      .array(record, { maxLength: 14 })
+      .map((records) => Buffer.concat([Buffer.from('160301000101', 'hex'), ...records])),
   )
   await fc.assert(
     fc.asyncProperty(garbage, async (sent) => {

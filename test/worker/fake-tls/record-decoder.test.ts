@@ -113,7 +113,10 @@ test('any version but 03 03 ends the stream', () => {
   for (const version of [0x0301, 0x0302, 0x0304, 0x0300, 0x0000, 0x0303 ^ 0x8000]) {
     const first = decodeChunks([encodeRecord(0x17, Buffer.from('x'), version)])
     assert.deepEqual(first, { payload: Buffer.alloc(0), end: 'record-version' })
-    const later = Buffer.concat([encodeRecord(0x17, Buffer.from('a')), encodeRecord(0x17, Buffer.from('b'), version)])
+    const later = Buffer.concat([
+      encodeRecord(0x17, Buffer.from('a')),
+      encodeRecord(0x17, Buffer.from('b'), version),
+    ])
     assert.deepEqual(decodeChunks([later]), { payload: Buffer.from('a'), end: 'record-version' })
   }
 })

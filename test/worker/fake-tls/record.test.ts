@@ -65,7 +65,9 @@ test('what arrives alone is sent alone, whatever its length', () => {
 test('what is framed into a buffer of framedBytes is what the decoder takes out', () => {
   const sizes = fc.oneof(
     fc.integer({ min: 1, max: LARGEST_BACKLOG }),
-    fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: -20, max: 20 })).map(([n, d]) => n * 16_401 + d),
+    fc
+      .tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: -20, max: 20 }))
+      .map(([n, d]) => n * 16_401 + d),
   )
   fc.assert(
     fc.property(sizes, fc.nat(255), (bytes, seed) => {

@@ -118,7 +118,10 @@ test('public values are 32 bytes, a new one each time, and points of Curve25519'
     assert.ok(isOnCurve(value))
   }
   const random = Array.from({ length: 64 }, (_, index) => Buffer.alloc(32, index + 1))
-  assert.ok(random.some((value) => !isOnCurve(value)), 'the check tells points from other bytes')
+  assert.ok(
+    random.some((value) => !isOnCurve(value)),
+    'the check tells points from other bytes',
+  )
 })
 
 /** RFC 7748 §4.1: y² = x³ + 486662x² + x over 2^255 − 19 has a solution, by Euler's criterion. */

@@ -67,7 +67,10 @@ test('any type but padded intermediate is refused', () => {
 test('the keys of the other direction are bytes 8 to 55 backwards, in memory of their own', () => {
   const frame = Buffer.from(Uint8Array.from({ length: FRAME_BYTES }, (_, index) => index))
   const reversed = reverseKeys(frame)
-  assert.deepEqual([...reversed], Array.from({ length: 48 }, (_, index) => 55 - index))
+  assert.deepEqual(
+    [...reversed],
+    Array.from({ length: 48 }, (_, index) => 55 - index),
+  )
   reversed.fill(0)
   assert.equal(frame[20], 20)
 })

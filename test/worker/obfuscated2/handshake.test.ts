@@ -88,7 +88,10 @@ test('what a client sends, cut anywhere, is what comes out, and what goes to it 
       const session = accept(client.wire, secret)
       assert.equal(session.dc, dc === 0 ? null : dc)
       const encrypted = client.send.update(sent)
-      assert.deepEqual(Buffer.concat(cutAt(encrypted, positions).map((part) => session.up.update(part))), sent)
+      assert.deepEqual(
+        Buffer.concat(cutAt(encrypted, positions).map((part) => session.up.update(part))),
+        sent,
+      )
       const answered = Buffer.concat(cutAt(sent, positions).map((part) => session.down.update(part)))
       assert.deepEqual(client.receive.update(answered), sent)
     }),
@@ -99,7 +102,10 @@ test('a frame made with another secret, or by nobody, is refused with its code a
   fc.assert(
     fc.property(bytes(FRAME_BYTES), secretKey(), secretKey(), (noise, secret, other) => {
       fc.pre(!secret.equals(other))
-      assert.deepEqual(acceptClientFrame(greetAsClient(noise, other, 2).wire, secret), { ok: false, code: 'obfuscated2' })
+      assert.deepEqual(acceptClientFrame(greetAsClient(noise, other, 2).wire, secret), {
+        ok: false,
+        code: 'obfuscated2',
+      })
       assert.deepEqual(acceptClientFrame(noise, secret), { ok: false, code: 'obfuscated2' })
     }),
   )
@@ -145,7 +151,13 @@ test('no frame begins as another transport does, in either mode', () => {
 })
 
 test('a random source that yields reserved beginnings first is drawn from until it yields another', () => {
-  const reserved = ['efaaaaaaaaaaaaaa', '48454144aaaaaaaa', '1603010201010101', 'aaaaaaaa00000000', 'eeeeeeeeaaaaaaaa']
+  const reserved = [
+    'efaaaaaaaaaaaaaa',
+    '48454144aaaaaaaa',
+    '1603010201010101',
+    'aaaaaaaa00000000',
+    'eeeeeeeeaaaaaaaa',
+  ]
   const { downKey } = accept(KNOWN_FRAME, KEY)
   for (const key of [null, downKey]) {
     const draws = [...reserved, '0123456789abcdef', 'ffffffffffffffff']

@@ -18,7 +18,8 @@ const LIMIT = { timeout: LIVENESS_MS }
 const UP_SLOT = dcSlot('telegram_traffic', 0, 'from_client')
 const DOWN_SLOT = dcSlot('telegram_traffic', 0, 'to_client')
 
-const stream = (seed: number): Cipheriv => createCipheriv('aes-256-ctr', Buffer.alloc(32, seed), Buffer.alloc(16, seed))
+const stream = (seed: number): Cipheriv =>
+  createCipheriv('aes-256-ctr', Buffer.alloc(32, seed), Buffer.alloc(16, seed))
 
 function createMeters(): { meters: SessionMeters; count: (counter: number) => number } {
   const memory = createCountersMemory(1)
@@ -73,7 +74,7 @@ async function openSession(t: TestContext, mode: 'fast' | 'recrypt'): Promise<Se
 /** Application data by the headers alone; nothing else may be there. */
 function takeRecords(wire: Buffer): Buffer[] {
   const payloads = []
-  for (let at = 0; at < wire.length; ) {
+  for (let at = 0; at < wire.length;) {
     assert.equal(wire.toString('hex', at, at + 3), '170303')
     const length = wire.readUInt16BE(at + 3)
     payloads.push(wire.subarray(at + 5, at + 5 + length))
@@ -139,7 +140,9 @@ test('records without payload count nothing and reach nobody', LIMIT, async (t) 
 test('the client’s close_notify is a FIN to the data centre behind the last payload', LIMIT, async (t) => {
   const { client, dc, decoder, ended } = await openSession(t, 'recrypt')
   const last = encodeRecord(0x17, stream(1).update('last words'))
-  client.write(Buffer.concat([last, encodeRecord(0x15, Buffer.of(1, 0)), encodeRecord(0x17, Buffer.from('ignored'))]))
+  client.write(
+    Buffer.concat([last, encodeRecord(0x15, Buffer.of(1, 0)), encodeRecord(0x17, Buffer.from('ignored'))]),
+  )
   const atDc = await readToEnd(dc)
   assert.equal(String(stream(3).update(atDc)), 'last words')
   assert.equal(decoder.end, 'close-notify')
@@ -156,10 +159,15 @@ test('a broken record stream is told after the payload before it has gone on', (
   const decoder = new RecordDecoder()
   const order: string[] = []
   const dc = { write: (bytes: Buffer) => order.push(`write ${bytes.length}`) > 0 }
-  const convey = conveyUp(decoder, { fromClient: stream(1), toDc: stream(3) }, meters, () => order.push('end'))
+  const convey = conveyUp(decoder, { fromClient: stream(1), toDc: stream(3) }, meters, () =>
+    order.push('end'),
+  )
   // `conveyUp` calls nothing of a socket but `write`.
   const to = dc as unknown as ByteSocket
-  assert.equal(convey(Buffer.concat([encodeRecord(0x17, Buffer.from('abc')), Buffer.from('1703010001ff', 'hex')]), to), true)
+  assert.equal(
+    convey(Buffer.concat([encodeRecord(0x17, Buffer.from('abc')), Buffer.from('1703010001ff', 'hex')]), to),
+    true,
+  )
   assert.deepEqual(order, ['write 3', 'end'])
   assert.equal(decoder.end, 'record-version')
 })
@@ -168,7 +176,10 @@ test('what came before the data centre was there goes on by the same streams', (
   const { meters } = createMeters()
   const encrypted = stream(1).update('early and late')
   const streams = { fromClient: stream(1), toDc: stream(3) }
-  const sent = Buffer.concat([recryptUp(encrypted.subarray(0, 5), streams, meters), recryptUp(encrypted.subarray(5), streams, meters)])
+  const sent = Buffer.concat([
+    recryptUp(encrypted.subarray(0, 5), streams, meters),
+    recryptUp(encrypted.subarray(5), streams, meters),
+  ])
   assert.equal(String(stream(3).update(sent)), 'early and late')
   assert.equal(meters.account.bytesIn, 14)
 })
@@ -186,7 +197,10 @@ test('fronted bytes pass as they are and are counted by direction', LIMIT, async
   )
   const FROM_CLIENT = slot('domain_fronting_traffic', { direction: 'from_client' })
   const TO_CLIENT = slot('domain_fronting_traffic', { direction: 'to_client' })
-  relay.start(conveyRaw(tally, 'up', counters, FROM_CLIENT, clock), conveyRaw(tally, 'down', counters, TO_CLIENT, clock))
+  relay.start(
+    conveyRaw(tally, 'up', counters, FROM_CLIENT, clock),
+    conveyRaw(tally, 'down', counters, TO_CLIENT, clock),
+  )
   const [up, down] = [patternBytes(100_000, 1), patternBytes(300_000, 2)]
   const received = Promise.all([readToEnd(site.peer), readToEnd(client.peer)])
   client.peer.end(up)

@@ -31,7 +31,10 @@ interface Relayed {
   sockets: { client: ByteSocket; far: ByteSocket }
 }
 
-async function openRelay(t: TestContext, beforeStart?: (relayed: Relayed) => Promise<void>): Promise<Relayed> {
+async function openRelay(
+  t: TestContext,
+  beforeStart?: (relayed: Relayed) => Promise<void>,
+): Promise<Relayed> {
   const [client, far] = await Promise.all([openPair(t), openPair(t)])
   const slots = new CountedSlots()
   const sockets = {
@@ -47,7 +50,16 @@ async function openRelay(t: TestContext, beforeStart?: (relayed: Relayed) => Pro
     onHalfClosed: () => (relayed.halfClosed += 1),
     onEnd: resolve,
   })
-  const relayed: Relayed = { client: client.peer, far: far.peer, relay, ended, halfClosed: 0, conveyed: 0, slots, sockets }
+  const relayed: Relayed = {
+    client: client.peer,
+    far: far.peer,
+    relay,
+    ended,
+    halfClosed: 0,
+    conveyed: 0,
+    slots,
+    sockets,
+  }
   const copy: Convey = (chunk, to) => {
     relayed.conveyed += chunk.length
     return to.writeCopy(chunk)
@@ -71,68 +83,80 @@ test('3 MB both ways at once arrive exact, and both sides end in order', LIMIT, 
 })
 
 for (const first of ['client', 'far'] as const) {
-  test(`after the FIN of the ${first} side the other one still sends as much as it likes`, LIMIT, async (t) => {
-    const relayed = await openRelay(t)
-    const { ended } = relayed
-    const [one, other] = first === 'client' ? [relayed.client, relayed.far] : [relayed.far, relayed.client]
-    const received = readToEnd(one)
-    const asked = readToEnd(other)
-    one.end('request')
-    assert.equal(String(await asked), 'request', 'the FIN travels behind the bytes')
-    assert.ok(relayed.halfClosed >= 1)
-    const answer = patternBytes(LARGE_BYTES)
-    for (let from = 0; from < answer.length; from += 100_000) {
-      other.write(answer.subarray(from, from + 100_000))
-      await nextTurn()
-    }
-    other.end()
-    assert.ok((await received).equals(answer))
-    assert.equal(await ended, 'ended')
-  })
+  test(
+    `after the FIN of the ${first} side the other one still sends as much as it likes`,
+    LIMIT,
+    async (t) => {
+      const relayed = await openRelay(t)
+      const { ended } = relayed
+      const [one, other] = first === 'client' ? [relayed.client, relayed.far] : [relayed.far, relayed.client]
+      const received = readToEnd(one)
+      const asked = readToEnd(other)
+      one.end('request')
+      assert.equal(String(await asked), 'request', 'the FIN travels behind the bytes')
+      assert.ok(relayed.halfClosed >= 1)
+      const answer = patternBytes(LARGE_BYTES)
+      for (let from = 0; from < answer.length; from += 100_000) {
+        other.write(answer.subarray(from, from + 100_000))
+        await nextTurn()
+      }
+      other.end()
+      assert.ok((await received).equals(answer))
+      assert.equal(await ended, 'ended')
+    },
+  )
 }
 
-test('when the far side breaks, the client still gets what is queued for it, then a FIN', LIMIT, async (t) => {
-  const relayed = await openRelay(t)
-  const { client, far, ended, sockets } = relayed
-  const received = readToEnd(client)
-  client.pause()
-  const sent = patternBytes(LARGE_BYTES)
-  far.write(sent)
-  while (relayed.conveyed < sent.length) {
-    await nextTurn()
-    if (sockets.client.socket.writableNeedDrain) client.resume() // else the rest would never be read
-  }
-  far.resetAndDestroy()
-  await closed(sockets.far.socket)
-  client.resume()
-  client.write('still talking')
-  assert.ok((await received).equals(sent))
-  client.end()
-  assert.equal(await ended, 'far-error')
-})
+test(
+  'when the far side breaks, the client still gets what is queued for it, then a FIN',
+  LIMIT,
+  async (t) => {
+    const relayed = await openRelay(t)
+    const { client, far, ended, sockets } = relayed
+    const received = readToEnd(client)
+    client.pause()
+    const sent = patternBytes(LARGE_BYTES)
+    far.write(sent)
+    while (relayed.conveyed < sent.length) {
+      await nextTurn()
+      if (sockets.client.socket.writableNeedDrain) client.resume() // else the rest would never be read
+    }
+    far.resetAndDestroy()
+    await closed(sockets.far.socket)
+    client.resume()
+    client.write('still talking')
+    assert.ok((await received).equals(sent))
+    client.end()
+    assert.equal(await ended, 'far-error')
+  },
+)
 
-test('when the far side breaks while the client is stalled, what was read before still arrives', LIMIT, async (t) => {
-  const { client, far, ended, sockets } = await openRelay(t)
-  const received = readToEnd(client)
-  client.pause()
-  const sent: Buffer[] = []
-  // Until the client's socket has bytes queued in this process.
-  while (!sockets.client.socket.writableNeedDrain) {
-    const chunk = patternBytes(60_000, sent.length)
-    sent.push(chunk)
-    far.write(chunk)
-    await nextTurn()
-  }
-  far.resetAndDestroy()
-  await closed(far)
-  client.write('wakes nobody')
-  client.resume()
-  const got = await received
-  assert.ok(got.length > 0)
-  assert.ok(Buffer.concat(sent).subarray(0, got.length).equals(got), 'nothing is mixed up or doubled')
-  client.end()
-  assert.equal(await ended, 'far-error')
-})
+test(
+  'when the far side breaks while the client is stalled, what was read before still arrives',
+  LIMIT,
+  async (t) => {
+    const { client, far, ended, sockets } = await openRelay(t)
+    const received = readToEnd(client)
+    client.pause()
+    const sent: Buffer[] = []
+    // Until the client's socket has bytes queued in this process.
+    while (!sockets.client.socket.writableNeedDrain) {
+      const chunk = patternBytes(60_000, sent.length)
+      sent.push(chunk)
+      far.write(chunk)
+      await nextTurn()
+    }
+    far.resetAndDestroy()
+    await closed(far)
+    client.write('wakes nobody')
+    client.resume()
+    const got = await received
+    assert.ok(got.length > 0)
+    assert.ok(Buffer.concat(sent).subarray(0, got.length).equals(got), 'nothing is mixed up or doubled')
+    client.end()
+    assert.equal(await ended, 'far-error')
+  },
+)
 
 test('when the client breaks, the far side gets what is queued for it and is closed', LIMIT, async (t) => {
   const { client, far, ended, sockets, slots } = await openRelay(t)
@@ -178,49 +202,57 @@ test('a far side that keeps sending to a client that broke is not read for ever'
   await closed(far)
 })
 
-test('a reader that does not read stalls the sender, and what is held meanwhile is bounded', LIMIT, async (t) => {
-  for (const direction of ['up', 'down'] as const) {
-    const relayed = await openRelay(t)
-    const { slots } = relayed
-    const [from, to] = direction === 'up' ? [relayed.client, relayed.far] : [relayed.far, relayed.client]
-    const received = readToEnd(to)
-    to.pause()
-    const chunk = patternBytes(64 * 1024)
-    const sent: Buffer[] = []
-    // The kernel's buffers of two connections hold some megabytes, no more.
-    for (let quietTurns = 0; quietTurns < 50; quietTurns++) {
-      while (!from.writableNeedDrain) {
-        quietTurns = 0
-        sent.push(chunk)
-        from.write(chunk)
+test(
+  'a reader that does not read stalls the sender, and what is held meanwhile is bounded',
+  LIMIT,
+  async (t) => {
+    for (const direction of ['up', 'down'] as const) {
+      const relayed = await openRelay(t)
+      const { slots } = relayed
+      const [from, to] = direction === 'up' ? [relayed.client, relayed.far] : [relayed.far, relayed.client]
+      const received = readToEnd(to)
+      to.pause()
+      const chunk = patternBytes(64 * 1024)
+      const sent: Buffer[] = []
+      // The kernel's buffers of two connections hold some megabytes, no more.
+      for (let quietTurns = 0; quietTurns < 50; quietTurns++) {
+        while (!from.writableNeedDrain) {
+          quietTurns = 0
+          sent.push(chunk)
+          from.write(chunk)
+        }
+        await nextTurn()
+        assert.ok(sent.length < 2000, 'the sender is never stalled')
+        assert.ok(slots.outstandingBytes <= 2 * 258 * 1024, `${slots.outstandingBytes} bytes held`)
       }
-      await nextTurn()
-      assert.ok(sent.length < 2000, 'the sender is never stalled')
-      assert.ok(slots.outstandingBytes <= 2 * 258 * 1024, `${slots.outstandingBytes} bytes held`)
+      to.resume()
+      from.end()
+      assert.ok((await received).equals(Buffer.concat(sent)), 'nothing is lost by the stall')
+      to.end()
+      await relayed.ended
     }
-    to.resume()
-    from.end()
-    assert.ok((await received).equals(Buffer.concat(sent)), 'nothing is lost by the stall')
-    to.end()
-    await relayed.ended
-  }
-})
+  },
+)
 
-test('small messages to a reader that does not read pin little more memory than large ones', LIMIT, async (t) => {
-  const relayed = await openRelay(t)
-  const { client, far, slots, sockets } = relayed
-  client.pause()
-  while (sockets.client.socket.writableLength === 0) {
-    sockets.client.write(patternBytes(16 * 1024))
-    await nextTurn()
-  }
-  const message = Buffer.alloc(100, 1)
-  for (let sent = message.length; !sockets.far.socket.isPaused(); sent += message.length) {
-    far.write(message)
-    while (relayed.conveyed < sent) await nextTurn()
-  }
-  assert.ok(slots.outstandingBytes <= 4 * 64 * 1024, `${slots.outstandingBytes} bytes held for 64 KiB`)
-})
+test(
+  'small messages to a reader that does not read pin little more memory than large ones',
+  LIMIT,
+  async (t) => {
+    const relayed = await openRelay(t)
+    const { client, far, slots, sockets } = relayed
+    client.pause()
+    while (sockets.client.socket.writableLength === 0) {
+      sockets.client.write(patternBytes(16 * 1024))
+      await nextTurn()
+    }
+    const message = Buffer.alloc(100, 1)
+    for (let sent = message.length; !sockets.far.socket.isPaused(); sent += message.length) {
+      far.write(message)
+      while (relayed.conveyed < sent) await nextTurn()
+    }
+    assert.ok(slots.outstandingBytes <= 4 * 64 * 1024, `${slots.outstandingBytes} bytes held for 64 KiB`)
+  },
+)
 
 test('sockets that ended or broke before the relay began are told to it', LIMIT, async (t) => {
   const ended = await openRelay(t, async ({ client, sockets }) => {
@@ -248,16 +280,20 @@ test('sockets that ended or broke before the relay began are told to it', LIMIT,
   assert.equal(await bothGone.ended, 'ended')
 })
 
-test('the end of the client’s records is a FIN to the far side, and its answer still comes', LIMIT, async (t) => {
-  const { client, far, relay, ended } = await openRelay(t)
-  const asked = readToEnd(far)
-  client.write('request')
-  await once(far, 'data')
-  relay.endUp()
-  relay.endUp()
-  assert.equal(String(await asked), 'request')
-  far.end('answer')
-  assert.equal(String(await readToEnd(client)), 'answer')
-  client.end()
-  assert.equal(await ended, 'ended')
-})
+test(
+  'the end of the client’s records is a FIN to the far side, and its answer still comes',
+  LIMIT,
+  async (t) => {
+    const { client, far, relay, ended } = await openRelay(t)
+    const asked = readToEnd(far)
+    client.write('request')
+    await once(far, 'data')
+    relay.endUp()
+    relay.endUp()
+    assert.equal(String(await asked), 'request')
+    far.end('answer')
+    assert.equal(String(await readToEnd(client)), 'answer')
+    client.end()
+    assert.equal(await ended, 'ended')
+  },
+)

@@ -38,74 +38,86 @@ for (const [path, createBuffer] of PATHS) {
     assert.ok(sink.received.equals(sent))
   })
 
-  test(`with ${path}: what goes to a slow peer arrives exact, and every slot comes back`, LIMIT, async (t) => {
-    const { peer, accepted } = await openPair(t)
-    const slots = new CountedSlots()
-    const socket = ByteSocket.adopt(accepted, slots, createBuffer())
-    const sink = new RecordingSink()
-    socket.setSink(sink)
-    const pattern = patternBytes(LARGE_BYTES)
-    const scratch = Buffer.alloc(70_000)
-    const sent: Buffer[] = []
-    const sendSome = (): boolean => {
-      const size = 1 + ((sent.length * 7919) % scratch.length)
-      const from = (sent.length * 104_729) % (LARGE_BYTES - size)
-      sent.push(pattern.subarray(from, from + size))
-      pattern.copy(scratch, 0, from, from + size)
-      const goOn = socket.writeCopy(scratch.subarray(0, size))
-      scratch.fill(0xee) // read into again
-      return goOn
-    }
-    const received = readToEnd(peer)
-    peer.pause()
-    while (sendSome()) await nextTurn()
-    peer.resume()
-    for (let i = 0; i < 40; i++) {
-      if (sendSome()) continue
-      sink.events.length = 0
-      await sink.saw('drained')
-    }
-    socket.end()
-    assert.ok((await received).equals(Buffer.concat(sent)))
-    if (!socket.socket.writableFinished) await once(socket.socket, 'finish')
-    assert.equal(slots.outstanding, 0)
-  })
+  test(
+    `with ${path}: what goes to a slow peer arrives exact, and every slot comes back`,
+    LIMIT,
+    async (t) => {
+      const { peer, accepted } = await openPair(t)
+      const slots = new CountedSlots()
+      const socket = ByteSocket.adopt(accepted, slots, createBuffer())
+      const sink = new RecordingSink()
+      socket.setSink(sink)
+      const pattern = patternBytes(LARGE_BYTES)
+      const scratch = Buffer.alloc(70_000)
+      const sent: Buffer[] = []
+      const sendSome = (): boolean => {
+        const size = 1 + ((sent.length * 7919) % scratch.length)
+        const from = (sent.length * 104_729) % (LARGE_BYTES - size)
+        sent.push(pattern.subarray(from, from + size))
+        pattern.copy(scratch, 0, from, from + size)
+        const goOn = socket.writeCopy(scratch.subarray(0, size))
+        scratch.fill(0xee) // read into again
+        return goOn
+      }
+      const received = readToEnd(peer)
+      peer.pause()
+      while (sendSome()) await nextTurn()
+      peer.resume()
+      for (let i = 0; i < 40; i++) {
+        if (sendSome()) continue
+        sink.events.length = 0
+        await sink.saw('drained')
+      }
+      socket.end()
+      assert.ok((await received).equals(Buffer.concat(sent)))
+      if (!socket.socket.writableFinished) await once(socket.socket, 'finish')
+      assert.equal(slots.outstanding, 0)
+    },
+  )
 
-  test(`with ${path}: slots of writes that never left come back when the socket is destroyed`, LIMIT, async (t) => {
-    const { peer, accepted } = await openPair(t)
-    peer.pause()
-    const slots = new CountedSlots()
-    const socket = ByteSocket.adopt(accepted, slots, createBuffer())
-    const sink = new RecordingSink()
-    socket.setSink(sink)
-    while (socket.writeCopy(patternBytes(60_000))) await nextTurn()
-    for (let i = 0; i < 10; i++) socket.writeCopy(patternBytes(5_000))
-    socket.write(Buffer.from('without a slot'))
-    socket.writeCopy(patternBytes(300_000))
-    assert.ok(slots.outstanding > 10)
-    socket.destroy()
-    await sink.saw('closed')
-    await nextTurn()
-    assert.equal(slots.outstanding, 0)
-    assert.equal(sink.error, null, 'our own destroy is no error')
-    socket.writeCopy(Buffer.from('into the void'))
-    await nextTurn()
-    assert.equal(slots.outstanding, 0, 'a write after the end keeps no slot')
-  })
+  test(
+    `with ${path}: slots of writes that never left come back when the socket is destroyed`,
+    LIMIT,
+    async (t) => {
+      const { peer, accepted } = await openPair(t)
+      peer.pause()
+      const slots = new CountedSlots()
+      const socket = ByteSocket.adopt(accepted, slots, createBuffer())
+      const sink = new RecordingSink()
+      socket.setSink(sink)
+      while (socket.writeCopy(patternBytes(60_000))) await nextTurn()
+      for (let i = 0; i < 10; i++) socket.writeCopy(patternBytes(5_000))
+      socket.write(Buffer.from('without a slot'))
+      socket.writeCopy(patternBytes(300_000))
+      assert.ok(slots.outstanding > 10)
+      socket.destroy()
+      await sink.saw('closed')
+      await nextTurn()
+      assert.equal(slots.outstanding, 0)
+      assert.equal(sink.error, null, 'our own destroy is no error')
+      socket.writeCopy(Buffer.from('into the void'))
+      await nextTurn()
+      assert.equal(slots.outstanding, 0, 'a write after the end keeps no slot')
+    },
+  )
 
-  test(`with ${path}: nothing is read before resume, and what came before it is not lost`, LIMIT, async (t) => {
-    const { peer, accepted } = await openPair(t)
-    await new Promise<void>((resolve) => peer.write('early', () => resolve()))
-    const socket = ByteSocket.adopt(accepted, new CountedSlots(), createBuffer())
-    const sink = new RecordingSink()
-    socket.setSink(sink)
-    for (let i = 0; i < 20; i++) await nextTurn()
-    assert.equal(sink.received.length, 0)
-    socket.resume()
-    peer.end(' and late')
-    await sink.saw('ended')
-    assert.equal(String(sink.received), 'early and late')
-  })
+  test(
+    `with ${path}: nothing is read before resume, and what came before it is not lost`,
+    LIMIT,
+    async (t) => {
+      const { peer, accepted } = await openPair(t)
+      await new Promise<void>((resolve) => peer.write('early', () => resolve()))
+      const socket = ByteSocket.adopt(accepted, new CountedSlots(), createBuffer())
+      const sink = new RecordingSink()
+      socket.setSink(sink)
+      for (let i = 0; i < 20; i++) await nextTurn()
+      assert.equal(sink.received.length, 0)
+      socket.resume()
+      peer.end(' and late')
+      await sink.saw('ended')
+      assert.equal(String(sink.received), 'early and late')
+    },
+  )
 
   test(`with ${path}: after the peer's FIN we still send, after ours it still does`, LIMIT, async (t) => {
     for (const first of ['peer', 'us'] as const) {

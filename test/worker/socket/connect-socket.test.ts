@@ -8,7 +8,10 @@ import { CountedSlots, LIVENESS_MS, patternBytes, RecordingSink } from '../../su
 const LIMIT = { timeout: LIVENESS_MS }
 const HOST = '127.0.0.1'
 
-async function listen(t: TestContext, onSocket: (socket: Socket) => void): Promise<{ server: Server; port: number }> {
+async function listen(
+  t: TestContext,
+  onSocket: (socket: Socket) => void,
+): Promise<{ server: Server; port: number }> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => {})
     t.after(() => socket.destroy())
@@ -27,7 +30,12 @@ for (const [path, buffer] of [
 ] as const) {
   test(`with ${path}: an opened connection echoes 1 MB exact, and half-closes`, LIMIT, async (t) => {
     const { port } = await listen(t, (socket) => socket.pipe(socket))
-    const socket = await connectSocket({ host: HOST, port }, new CountedSlots(), buffer, new AbortController().signal)
+    const socket = await connectSocket(
+      { host: HOST, port },
+      new CountedSlots(),
+      buffer,
+      new AbortController().signal,
+    )
     t.after(() => socket.destroy())
     const sink = new RecordingSink()
     socket.setSink(sink)
@@ -37,12 +45,20 @@ for (const [path, buffer] of [
     socket.end()
     await sink.saw('closed')
     assert.ok(sink.received.equals(sent))
-    assert.deepEqual(sink.events.filter((event) => event !== 'drained'), ['ended', 'closed'])
+    assert.deepEqual(
+      sink.events.filter((event) => event !== 'drained'),
+      ['ended', 'closed'],
+    )
   })
 
   test(`with ${path}: what a server says first is kept until resume`, LIMIT, async (t) => {
     const { port } = await listen(t, (socket) => socket.end('banner'))
-    const socket = await connectSocket({ host: HOST, port }, new CountedSlots(), buffer, new AbortController().signal)
+    const socket = await connectSocket(
+      { host: HOST, port },
+      new CountedSlots(),
+      buffer,
+      new AbortController().signal,
+    )
     t.after(() => socket.destroy())
     for (let i = 0; i < 20; i++) await new Promise(setImmediate)
     const sink = new RecordingSink()
@@ -78,7 +94,12 @@ test('a cancelled dial rejects and leaves no connection behind', LIMIT, async (t
   later.abort()
   await assert.rejects(dial, /cancelled/)
   // A third one shows that the server has seen all that came before it.
-  const alive = await connectSocket({ host: HOST, port }, new CountedSlots(), null, new AbortController().signal)
+  const alive = await connectSocket(
+    { host: HOST, port },
+    new CountedSlots(),
+    null,
+    new AbortController().signal,
+  )
   t.after(() => alive.destroy())
   await Promise.all(closed.slice(0, accepted - 1))
   assert.ok(accepted >= 1)

@@ -1,0 +1,149 @@
+import type { DnsConfig, RefuseAction, UpstreamProxy } from '#shared/config'
+
+import { decodeIp } from '../address.ts'
+import { decodeByteSize } from '../byte-size.ts'
+import { decodeDns, formatDns } from '../dns.ts'
+import { BOOLEAN, byteSize, COUNT, DURATION, optional, plain, REFUSE_ACTION } from '../formats.ts'
+import type { Rows } from '../schema-row.ts'
+import { decodeProxies, showProxies } from '../upstream-proxy.ts'
+
+/** A socket option is a signed 32-bit integer. */
+const MAX_LOWAT_BYTES = 2 ** 30
+
+export interface NetworkValues {
+  'throttle.max-connections': number
+  'throttle.check-interval': number
+  'throttle.action': RefuseAction
+  'network.dns': DnsConfig
+  'network.doh-ip': string | null
+  'network.proxies': readonly UpstreamProxy[]
+  'network.timeout.tcp': number
+  'network.timeout.http': number
+  'network.timeout.idle': number
+  'network.timeout.handshake': number
+  'network.keep-alive.disabled': boolean
+  'network.keep-alive.idle': number
+  'network.keep-alive.interval': number
+  'network.keep-alive.count': number
+  'network.tcp-not-sent-lowat': number
+}
+
+export const NETWORK_ROWS: Rows<NetworkValues> = {
+  'throttle.max-connections': {
+    ...COUNT,
+    default: 0,
+    reload: 'live',
+    pending: true,
+    help: 'Above so many connections, users with more than their fair share get no more. 0: off.',
+  },
+  'throttle.check-interval': {
+    ...DURATION,
+    default: 5000,
+    reload: 'live',
+    zero: 'default',
+    pending: true,
+    help: 'How often the fair share is computed.',
+  },
+  'throttle.action': {
+    ...REFUSE_ACTION,
+    default: 'close',
+    reload: 'live',
+    pending: true,
+    help: 'What becomes of a connection above the share: "close" or "front".',
+  },
+  'network.dns': {
+    decode: decodeDns,
+    show: formatDns,
+    default: { kind: 'system' },
+    reload: 'live',
+    zero: 'default',
+    pending: true,
+    help: 'How host names are resolved: "system", "udp://IP", "tls://host" or "https://host/path".',
+  },
+  'network.doh-ip': {
+    ...optional(plain(decodeIp)),
+    default: null,
+    reload: 'live',
+    zero: 'default',
+    pending: true,
+    deprecated: { instead: 'network.dns' },
+    help: 'DNS over HTTPS at this address, if network.dns does not say otherwise.',
+  },
+  'network.proxies': {
+    decode: decodeProxies,
+    show: showProxies,
+    default: [],
+    reload: 'live',
+    zero: 'default',
+    sensitive: true,
+    pending: true,
+    help: 'SOCKS5 servers on the way to Telegram, taken in turn; "" is a direct connection.',
+  },
+  'network.timeout.tcp': {
+    ...DURATION,
+    default: 5000,
+    reload: 'live',
+    zero: 'default',
+    help: 'One outbound connect.',
+  },
+  'network.timeout.http': {
+    ...DURATION,
+    default: 10_000,
+    reload: 'live',
+    zero: 'default',
+    help: 'One whole HTTP request of the proxy itself.',
+  },
+  'network.timeout.idle': {
+    ...DURATION,
+    default: 300_000,
+    reload: 'live',
+    zero: 'default',
+    help: 'A connection that is silent in both directions for so long is closed.',
+  },
+  'network.timeout.handshake': {
+    ...DURATION,
+    default: 10_000,
+    reload: 'live',
+    zero: 'default',
+    help: 'From accept to the end of the handshake.',
+  },
+  'network.keep-alive.disabled': {
+    ...BOOLEAN,
+    default: false,
+    reload: 'live',
+    pending: true,
+    help: 'Send no TCP keep-alive probes on outbound connections.',
+  },
+  'network.keep-alive.idle': {
+    ...DURATION,
+    default: 15_000,
+    reload: 'live',
+    zero: 'default',
+    pending: true,
+    help: 'Silence before the first probe.',
+  },
+  'network.keep-alive.interval': {
+    ...DURATION,
+    default: 15_000,
+    reload: 'live',
+    zero: 'default',
+    pending: true,
+    help: 'Time between two probes.',
+  },
+  'network.keep-alive.count': {
+    ...COUNT,
+    default: 9,
+    reload: 'live',
+    zero: 'default',
+    pending: true,
+    help: 'Probes without an answer before the connection counts as dead.',
+  },
+  'network.tcp-not-sent-lowat': {
+    ...byteSize(decodeByteSize({ minBytes: 1, maxBytes: MAX_LOWAT_BYTES, why: '' })),
+    default: 131_072,
+    reload: 'live',
+    zero: 'default',
+    pending: true,
+    help: 'How much the kernel may hold back for one outbound connection.',
+  },
+}

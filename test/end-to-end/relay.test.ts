@@ -1,0 +1,313 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  buildClientFrame,
+  buildRecords,
+  connectFakeTls,
+  MAX_RECORD_PAYLOAD_BYTES,
+  type FakeTlsClient,
+} from '../support/faketls-client.ts'
+import { patternSlice } from '../support/stream-dc.ts'
+import { CHANGE_CIPHER_SPEC, decodeRecords, greetProxy, RawPeer } from './raw-peer.ts'
+import { buildRequest, MIB, readPattern, waitSteady, writePattern } from './transfer.ts'
+import { startWorld, waitMetric, waitUntil, type World } from './world.ts'
+
+const timeout = 40_000
+/** Kernel buffers on four socket ends, of which Linux makes receive buffers large; without back-pressure it is 200 MB. */
+const MAX_BUFFERED_BYTES = 20 * MIB
+const FLOOD_BYTES = 200 * MIB
+/** Enough to tell bounded from unbounded, where the whole flood has been seen on another path. */
+const SMALL_FLOOD_BYTES = 48 * MIB
+
+const PATHS = [
+  { name: 'fast mode', fastMode: true },
+  { name: 'both ciphers', fastMode: false },
+  { name: "fast mode, 'data' events", fastMode: true, plainReads: true },
+  { name: "both ciphers, 'data' events", fastMode: false, plainReads: true },
+] as const
+
+type Path = (typeof PATHS)[number]
+
+const PLAIN_READ_WORKER = new URL('plain-read-worker.ts', import.meta.url).href
+
+function through(path: Path): { fastMode: boolean; workerEntry?: string } {
+  return 'plainReads' in path
+    ? { fastMode: path.fastMode, workerEntry: PLAIN_READ_WORKER }
+    : { fastMode: path.fastMode }
+}
+
+async function connect({ proxy, secret }: World, recordPayloadBytes = 2878): Promise<FakeTlsClient> {
+  return connectFakeTls({ port: proxy.port, secret, dc: 2, recordPayloadBytes })
+}
+
+for (const path of PATHS) {
+  test(`16 MiB down and 4 MiB up arrive as they were sent: ${path.name}`, { timeout }, async (t) => {
+    const down = await startWorld(t, { dcMode: 'source', ...through(path) })
+    const reader = await connect(down)
+    reader.write(buildRequest(16 * MIB))
+    await readPattern(reader, 16 * MIB)
+    assert.ok(reader.recordLengths.every((bytes) => bytes >= 1 && bytes <= MAX_RECORD_PAYLOAD_BYTES))
+    reader.destroy()
+
+    const up = await startWorld(t, { dcMode: 'sink', dcBytes: 4 * MIB, ...through(path) })
+    for (const recordPayloadBytes of [2878, 16_384, 16_640, 331]) {
+      const writer = await connect(up, recordPayloadBytes)
+      const connection = await up.dc.nextConnection()
+      await writePattern(writer, 4 * MIB, 100_003)
+      assert.equal(Number((await writer.read(8)).readBigUInt64LE()), 4 * MIB)
+      assert.equal(connection.mismatchAt, -1)
+      writer.destroy()
+    }
+  })
+
+  test(
+    `a client that reads nothing stops its data centre, and goes on later: ${path.name}`,
+    { timeout },
+    async (t) => {
+      const world = await startWorld(t, { dcMode: 'source', ...through(path) })
+      const client = await connect(world)
+      const { socket } = await world.dc.nextConnection()
+      client.socket.pause()
+      client.write(buildRequest(FLOOD_BYTES))
+      const sentBytes = await waitSteady(() => socket.bytesWritten)
+      assert.ok(sentBytes > 0 && sentBytes < MAX_BUFFERED_BYTES, `${sentBytes} bytes were taken`)
+      client.socket.resume()
+      await readPattern(client, floodBytes)
+      client.destroy()
+    },
+  )
+
+  test(
+    `a data centre that reads nothing stops its client, and goes on later: ${path.name}`,
+    { timeout },
+    async (t) => {
+      const bytes = SMALL_FLOOD_BYTES
+      const world = await startWorld(t, { dcMode: 'sink', dcBytes: bytes, ...through(path) })
+      const client = await connect(world, 16_384)
+      const connection = await world.dc.nextConnection()
+      connection.socket.pause()
+      const written = writePattern(client, bytes)
+      const sentBytes = await waitSteady(() => client.socket.bytesWritten - client.socket.writableLength)
+      assert.ok(sentBytes > 0 && sentBytes < MAX_BUFFERED_BYTES, `${sentBytes} bytes were taken`)
+      connection.socket.resume()
+      await written
+      assert.equal(Number((await client.read(8)).readBigUInt64LE()), bytes)
+      client.destroy()
+    },
+  )
+
+  test(`both FINs travel, behind all that was sent before them: ${path.name}`, { timeout }, async (t) => {
+    // Client first: the data centre still sends the rest.
+    const asked = await startWorld(t, { dcMode: 'source', ...through(path) })
+    const client = await connect(asked)
+    client.write(buildRequest(8 * MIB))
+    await asked.dc.nextConnection() // before, a FIN means that the client has left (decision W10)
+    client.end()
+    await readPattern(client, 8 * MIB)
+    await client.ended
+    assert.equal((await client.closed).errorCode, null)
+
+    // Data centre first: what is queued for a slow client comes before the FIN.
+    const told = await startWorld(t, { dcMode: 'pattern', dcBytes: 24 * MIB, ...through(path) })
+    const slow = await connect(told)
+    slow.socket.pause()
+    const { socket } = await told.dc.nextConnection()
+    await waitSteady(() => socket.bytesWritten)
+    slow.socket.resume()
+    await readPattern(slow, 24 * MIB)
+    await slow.ended
+    slow.end()
+    assert.equal((await slow.closed).errorCode, null)
+
+    // Data centre first: the client may go on sending.
+    const deaf = await startWorld(t, { dcMode: 'half-close', ...through(path) })
+    const talker = await connect(deaf)
+    await talker.ended
+    const connection = await deaf.dc.nextConnection()
+    await writePattern(talker, MIB)
+    await connection.waitReceived(MIB)
+    talker.end()
+    assert.equal((await talker.closed).errorCode, null)
+  })
+}
+
+test('bytes arrive one by one, and records of any size do', { timeout }, async (t) => {
+  const echo = await startWorld(t)
+  const client = await connect(echo)
+  for (const byte of patternSlice(0, 500)) client.write(Buffer.of(byte))
+  await readPattern(client, 500)
+  client.destroy()
+
+  const dribble = await startWorld(t, { dcMode: 'dribble' })
+  const patient = await connect(dribble)
+  patient.write(patternSlice(0, 3000))
+  await readPattern(patient, 3000)
+  patient.destroy()
+
+  const sink = await startWorld(t, { dcMode: 'sink', dcBytes: MIB })
+  const { peer, key, flightBytes } = await greetProxy(sink.proxy.port, sink.secret)
+  const { frame, up, down } = buildClientFrame(key, 2)
+  const payload = Buffer.concat([frame, up.update(patternSlice(0, MIB))])
+  let size = 0
+  for (let from = 0; from < payload.length; from += size) {
+    size = 1 + ((from * 7919 + 13) % 16_640)
+    peer.write(buildRecords(payload.subarray(from, from + size), size))
+  }
+  await peer.waitReceived(flightBytes + 5 + 8)
+  assert.equal(Number(decodeRecords(peer.received, flightBytes, down).readBigUInt64LE()), MIB)
+  peer.socket.destroy()
+})
+
+test('a backlog is never cut into a record with a tail that TLS 1.3 cannot have', { timeout }, async (t) => {
+  const world = await startWorld(t, { dcMode: 'source' })
+  const client = await connect(world)
+  let at = 0
+  for (let tail = 0; tail <= 20; tail++) {
+    const bytes = MAX_RECORD_PAYLOAD_BYTES + tail // one write, and one read on loopback
+    const from = client.recordLengths.length
+    client.write(buildRequest(bytes))
+    await readPattern(client, bytes, at)
+    at += bytes
+    const lengths = client.recordLengths.slice(from)
+    assert.ok(
+      lengths.every((length) => length >= 17 && length <= MAX_RECORD_PAYLOAD_BYTES),
+      `${bytes} bytes became ${lengths.join()}`,
+    )
+  }
+  client.destroy()
+})
+
+/** A session whose next bytes the test writes itself. */
+async function openRaw(world: World): Promise<RawPeer> {
+  const { peer, key } = await greetProxy(world.proxy.port, world.secret)
+  peer.write(Buffer.concat([CHANGE_CIPHER_SPEC, buildRecords(buildClientFrame(key, 2).frame, 64)]))
+  return peer
+}
+
+const EMPTY_RECORD = '1703030000'
+
+test('close_notify ends the way up alone', { timeout }, async (t) => {
+  const world = await startWorld(t, { dcMode: 'source' })
+  const client = await connect(world)
+  client.write(buildRequest(4 * MIB))
+  client.socket.write(Buffer.from('15030300020100', 'hex'))
+  await readPattern(client, 4 * MIB)
+  await client.ended
+  client.end()
+  assert.equal((await client.closed).errorCode, null)
+})
+
+test(
+  'a fatal alert, a broken record and a flood of empty ones close the connection',
+  { timeout },
+  async (t) => {
+    const world = await startWorld(t)
+    for (const [what, bytes] of [
+      ['a fatal alert', '15030300020228'],
+      ['record version 03 01', '1703010001ff'],
+      ['a record of 16641 bytes', '1703034101'],
+      ['33 empty records', EMPTY_RECORD.repeat(33)],
+      ['33 times ChangeCipherSpec', '140303000101'.repeat(33)],
+    ] as const) {
+      const peer = await openRaw(world)
+      const connection = await world.dc.nextConnection()
+      const before = peer.received.length
+      peer.write(Buffer.from(bytes, 'hex'))
+      await peer.waitOver()
+      await waitUntil(() => connection.socket.closed, `the end at the data centre after ${what}`)
+      assert.equal(peer.received.length, before)
+      peer.socket.destroy()
+    }
+    // What is allowed keeps it open.
+    const client = await connect(world)
+    for (const records of [
+      EMPTY_RECORD.repeat(32),
+      '15030300020101',
+      `140303000101${EMPTY_RECORD.repeat(30)}`,
+    ]) {
+      client.socket.write(Buffer.from(records, 'hex'))
+      client.write(Buffer.from('on'))
+      assert.equal((await client.read(2)).toString(), 'on')
+    }
+    client.destroy()
+    await waitMetric(world.proxy, 'mtg_telegram_connections', {}, 0)
+  },
+)
+
+test(
+  'a data centre that resets leaves the client what was on its way, and an orderly end',
+  { timeout },
+  async (t) => {
+    const world = await startWorld(t, { dcMode: 'source' })
+    const client = await connect(world)
+    const { socket } = await world.dc.nextConnection()
+    client.socket.pause()
+    client.write(buildRequest(FLOOD_BYTES))
+    await waitSteady(() => socket.bytesWritten)
+    socket.resetAndDestroy()
+    client.socket.resume()
+    await client.ended
+    const gotBytes = client.bufferedBytes
+    assert.ok(gotBytes > 0)
+    await readPattern(client, gotBytes)
+    client.end()
+    assert.equal((await client.closed).errorCode, null)
+    const stats = await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)
+    assert.equal(stats.users['alice']?.bytes_out, gotBytes, 'and just that is booked')
+  },
+)
+
+test('what never left for a client that resets is not booked', { timeout }, async (t) => {
+  for (const fastMode of [true, false]) {
+    const world = await startWorld(t, { dcMode: 'source', fastMode })
+    const client = await connect(world)
+    const { socket } = await world.dc.nextConnection()
+    client.socket.pause()
+    client.write(buildRequest(FLOOD_BYTES))
+    await waitSteady(() => socket.bytesWritten)
+    // Stalled: the proxy has written what it cannot send, and counted it.
+    const writtenBytes = (await world.proxy.stats()).users['alice']?.bytes_out ?? 0
+    client.socket.resetAndDestroy()
+    const stats = await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)
+    const bookedBytes = stats.users['alice']?.bytes_out ?? 0
+    assert.ok(bookedBytes < writtenBytes, `${bookedBytes} of ${writtenBytes} written bytes are booked`)
+    assert.ok(bookedBytes > 0)
+  }
+})
+
+test('a client that resets ends the connection to its data centre', { timeout }, async (t) => {
+  const world = await startWorld(t, { dcMode: 'source' })
+  for (const isStalled of [false, true]) {
+    const client = await connect(world)
+    const connection = await world.dc.nextConnection()
+    if (isStalled) {
+      client.socket.pause()
+      client.write(buildRequest(FLOOD_BYTES))
+      await waitSteady(() => connection.socket.bytesWritten)
+    }
+    client.socket.resetAndDestroy()
+    await waitUntil(() => connection.socket.closed, 'the end at the data centre')
+    await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)
+  }
+})
+
+test('silence for the idle limit closes; a word from either side prolongs', { timeout }, async (t) => {
+  const idleMs = 1000
+  const network = { timeout: { tcpMs: 5000, httpMs: 10_000, idleMs, handshakeMs: 10_000 } }
+  const world = await startWorld(t, { config: { network } })
+  const [silent, chatty] = [await connect(world), await connect(world)]
+  const begunMs = performance.now()
+  let isOver = false
+  const over = silent.ended.catch(() => {}).then(() => (isOver = true))
+  for (let n = 0; n < 8 || !isOver; n++) {
+    chatty.write(Buffer.of(n))
+    assert.deepEqual(await chatty.read(1), Buffer.of(n))
+    await new Promise((resolve) => setTimeout(resolve, 250))
+  }
+  await over
+  assert.ok(performance.now() - begunMs > idleMs)
+  silent.destroy()
+  await chatty.ended.catch(() => {})
+  chatty.destroy()
+  await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)
+})

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { test } from 'node:test'
+import { connectFakeTls, connectRaw } from '../support/faketls-client.ts'
+import { eventually, findFreePort } from '../support/process-state.ts'
+import { runStorm } from '../support/storm.ts'
+import { startStreamDc } from '../support/stream-dc.ts'
+
+const SECRET = `ee${'06'.repeat(16)}${Buffer.from('example.com').toString('hex')}`
+const options = { timeout: 120_000 }
+
+for (const [clients, inFlight] of [
+  [2000, 2000],
+  [3000, 100],
+] as const) {
+  test(
+    `of ${clients} clients, ${inFlight} at a time, none is lost and nothing of them stays`,
+    options,
+    async (t) => {
+      const { clientsPerSecond, heapGrowthBytes } = await runStorm(clients, inFlight)
+      t.diagnostic(
+        `${Math.round(clientsPerSecond)} clients a second, heaps grew by ${heapGrowthBytes.join(', ')} bytes`,
+      )
+    },
+  )
+}
+
+interface Program {
+  readonly child: ChildProcessByStdio<null, Readable, null>
+  readonly log: Record<string, unknown>[]
+  /** Resolves when the log says so. */
+  readonly logged: (message: string) => Promise<Record<string, unknown>>
+}
+
+/** The program as an operator starts it, in a shell with a limit on open files. */
+function startLimited(openFiles: number, config: string): Program {
+  const main = new URL('../../packages/primary/main.ts', import.meta.url).pathname
+  const child = spawn(
+    'sh',
+    ['-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', process.execPath, main, 'run', config],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  const log: Record<string, unknown>[] = []
+  createInterface(child.stdout).on('line', (line) => log.push(JSON.parse(line) as Record<string, unknown>))
+  return {
+    child,
+    log,
+    logged: async (message) => {
+      const isIt = (line: Record<string, unknown>): boolean => line['message'] === message
+      await eventually(message, () => log.some(isIt), Boolean)
+      return log.find(isIt)!
+    },
+  }
+}
+
+const isClosed = (socket: Socket): boolean => socket.readableEnded || socket.closed
+
+async function waitEnd(socket: Socket): Promise<void> {
+  if (!isClosed(socket)) await Promise.race([once(socket, 'end'), once(socket, 'close')])
+}
+
+test(
+  'out of descriptors the program says so, closes whom it cannot take, and goes on',
+  options,
+  async (t) => {
+    const openFiles = 256
+    const held = 400
+    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-storm-'))
+    const dc = await startStreamDc({ mode: 'echo' })
+    const port = await findFreePort()
+    const config = join(folder, 'config.toml')
+    writeFileSync(
+      config,
+      [
+        `secret = "${SECRET}"`,
+        `bind-to = "127.0.0.1:${port}"`,
+        'concurrency = 1000',
+        '[performance]',
+        'workers = 2',
+        '[network.timeout]',
+        'handshake = "1m"',
+        '[dc]',
+        `2 = ["127.0.0.1:${dc.port}"]`,
+        '',
+      ].join('\n'),
+    )
+    const { child, log, logged } = startLimited(openFiles, config)
+    const exited = once(child, 'exit')
+    t.after(async () => {
+      child.kill('SIGKILL')
+      await exited
+      await dc.close()
+      rmSync(folder, { recursive: true })
+    })
+    await logged('listening')
+    const warning = log.find(({ needed }) => needed !== undefined)
+    assert.equal(warning?.['level'], 'warn')
+    assert.equal(warning?.['limit'], openFiles)
+    assert.equal(warning?.['needed'], 2 * 1000 + 100)
+    assert.match(String(warning?.['message']), /ulimit -n/)
+
+    const served = await connectFakeTls({ port, secret: SECRET, dc: 2 })
+    // Clients that say nothing hold a descriptor each until there is none left.
+    const silent = await Promise.all(Array.from({ length: held }, () => connectRaw({ port })))
+    for (const socket of silent) socket.on('error', () => {}).resume()
+    const refused = await eventually(
+      'clients that are closed',
+      () => silent.filter(isClosed).length,
+      (count) => count >= held - openFiles,
+    )
+    t.diagnostic(`${held - refused} of ${held} silent clients held, ${refused} closed`)
+    const message = randomBytes(50_000)
+    served.write(message)
+    assert.ok(
+      message.equals(await served.read(message.length)),
+      'the echo of the one that was there before differs',
+    )
+    for (const socket of silent) socket.destroy()
+
+    const later = await eventually(
+      'service',
+      () => connectFakeTls({ port, secret: SECRET, dc: 2 }).catch(() => null),
+      (client) => client !== null,
+    )
+    later!.write(message)
+    assert.ok(message.equals(await later!.read(message.length)), 'the echo of the later one differs')
+    assert.ok(!log.some(({ level }) => level === 'error'), JSON.stringify(log))
+    served.destroy()
+    later!.destroy()
+    child.kill('SIGTERM')
+    const [code] = (await exited) as [number | null]
+    assert.equal(code, 0)
+    await waitEnd(served.socket)
+  },
+)
