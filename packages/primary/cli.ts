@@ -1,11 +1,23 @@
 import yargs, { type Argv } from 'yargs'
 
+import { collectFlags, SIMPLE_RUN_FLAGS } from './commands/simple-run-flags.ts'
 import { findNearest } from './config/nearest.ts'
 import { ExitCode, formatFailure, getExitCode, PROGRAM, UsageError } from './exit.ts'
 import { programVersion } from './version.ts'
 
-const COMMANDS = ['start', 'run', 'generate-secret'] as const
+const COMMANDS = [
+  'start',
+  'run',
+  'simple-run',
+  'generate-secret',
+  'access',
+  'doctor',
+  'config',
+  'completion',
+] as const
 const HELP_WIDTH = 100
+/** Arguments stay as they were typed; of a flag that is repeated the last one counts. */
+const PARSER_CONFIGURATION = { 'parse-positional-numbers': false, 'duplicate-arguments-array': false }
 
 /**
  * Parse the command line and do what it says. Commands are loaded when they are asked for: `generate-secret` and
@@ -27,12 +39,14 @@ export async function runCli(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
-function buildParser(args: readonly string[], finish: (code: ExitCode) => void): Argv {
-  return yargs([...args])
+type Finish = (code: ExitCode) => void
+
+function buildParser(args: readonly string[], finish: Finish): Argv {
+  const parser = yargs([...args])
     .scriptName(PROGRAM)
     .locale('en')
     .detectLocale(false)
-    .parserConfiguration({ 'parse-positional-numbers': false, 'duplicate-arguments-array': false })
+    .parserConfiguration(PARSER_CONFIGURATION)
     .exitProcess(false)
     .strict()
     .showHelpOnFail(false)
@@ -43,6 +57,25 @@ function buildParser(args: readonly string[], finish: (code: ExitCode) => void):
     .alias({ v: 'version', h: 'help' })
     .wrap(HELP_WIDTH)
     .usage(`${PROGRAM} [command]\n\nA proxy for Telegram on all cores, with a secret for each user.`)
+    .epilogue(
+      'Exit codes: 0 stopped as asked, 1 cannot start or go on, 80 wrong usage or no such config file.',
+    )
+  addServingCommands(parser, finish)
+  addSecretCommands(parser, finish)
+  addCheckingCommands(parser, finish)
+  // Not `parser.completion()`: after the script it would go on to the default command, and start the proxy.
+  return parser.command(
+    'completion',
+    'Print a script that completes commands and flags in bash or zsh',
+    (command) => command,
+    () => {
+      parser.showCompletionScript()
+    },
+  )
+}
+
+function addServingCommands(parser: Argv, finish: Finish): void {
+  parser
     .command(
       ['start', '$0'],
       'Start with ./config.toml, made if there is none, and show the links of the users: on stdout if it is a ' +
@@ -53,10 +86,34 @@ function buildParser(args: readonly string[], finish: (code: ExitCode) => void):
     .command(
       'run <config-path>',
       'Start with this file. Logs JSON lines on stdout',
-      (command) =>
-        command.positional('config-path', { type: 'string', demandOption: true, describe: 'TOML file' }),
+      addConfigPath,
       async (parsed) => finish(await (await import('./commands/run.ts')).run(parsed['config-path'])),
     )
+    .command(
+      'simple-run <bind-to> <secret>',
+      'Start without a file. Other users of this host see the command line: env:NAME and file:/path keep the secret ' +
+        'out of it',
+      (command) =>
+        command
+          // Flags may be repeated, and end before the next word.
+          .parserConfiguration({
+            ...PARSER_CONFIGURATION,
+            'duplicate-arguments-array': true,
+            'greedy-arrays': false,
+          })
+          .positional('bind-to', { type: 'string', demandOption: true, describe: 'Address with port' })
+          .positional('secret', { type: 'string', demandOption: true, describe: 'Of the only user' })
+          .options(SIMPLE_RUN_FLAGS),
+      async (parsed) => {
+        const { runSimpleRun } = await import('./commands/simple-run.ts')
+        const { 'bind-to': bindTo, secret, ...flags } = parsed
+        finish(await runSimpleRun({ bindTo, secret, ...collectFlags(flags) }))
+      },
+    )
+}
+
+function addSecretCommands(parser: Argv, finish: Finish): void {
+  parser
     .command(
       'generate-secret <hostname>',
       'Print a new secret for a host name, such as storage.googleapis.com',
@@ -69,15 +126,85 @@ function buildParser(args: readonly string[], finish: (code: ExitCode) => void):
         process.stdout.write(`${generateSecretText(parsed.hostname, { hex: parsed.hex })}\n`)
       },
     )
-    .epilogue(
-      'Exit codes: 0 stopped as asked, 1 cannot start or go on, 80 wrong usage or no such config file.',
+    .command(
+      'access <config-path>',
+      'Print the links of the users as JSON',
+      (command) =>
+        addConfigPath(command)
+          .option('ipv4', { alias: 'i', type: 'string', requiresArg: true, describe: 'Public IPv4 address' })
+          .option('ipv6', { alias: 'I', type: 'string', requiresArg: true, describe: 'Public IPv6 address' })
+          .option('port', { alias: 'p', type: 'number', requiresArg: true, describe: 'Public port' })
+          .option('hex', { alias: 'x', type: 'boolean', default: false, describe: 'Secrets in hex' })
+          .option('user', { type: 'string', requiresArg: true, describe: 'Only this user' })
+          .option('qr', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'Write the QR code of the link to this .svg or .png file',
+          }),
+      async (parsed) => {
+        const { runAccess } = await import('./commands/access.ts')
+        const { ipv4, ipv6, port, user, qr } = parsed
+        const code = await runAccess({
+          configPath: parsed['config-path'],
+          hex: parsed.hex,
+          ...(ipv4 === undefined ? {} : { ipv4 }),
+          ...(ipv6 === undefined ? {} : { ipv6 }),
+          ...(port === undefined ? {} : { port }),
+          ...(user === undefined ? {} : { user }),
+          ...(qr === undefined ? {} : { qr }),
+        })
+        finish(code)
+      },
     )
+}
+
+function addCheckingCommands(parser: Argv, finish: Finish): void {
+  parser
+    .command(
+      'doctor <config-path>',
+      'Check clock, Telegram, fronting hosts and DNS from this machine',
+      (command) =>
+        addConfigPath(command)
+          .option('json', { type: 'boolean', default: false, describe: 'One JSON object instead of text' })
+          .option('skip-native-check', {
+            type: 'boolean',
+            default: false,
+            describe: 'Do not reach for Telegram directly',
+          }),
+      async (parsed) => {
+        const { runDoctor } = await import('./commands/doctor.ts')
+        const { json, 'skip-native-check': skipNativeCheck } = parsed
+        finish(await runDoctor({ configPath: parsed['config-path'], json, skipNativeCheck }))
+      },
+    )
+    .command(
+      'config <action> <config-path>',
+      'config check: tell every problem of a file, and what would hold, secrets masked',
+      (command) =>
+        addConfigPath(
+          command.positional('action', {
+            choices: ['check'] as const,
+            demandOption: true,
+            describe: 'What to do',
+          }),
+        ).option('json', { type: 'boolean', default: false, describe: 'One JSON object instead of TOML' }),
+      async (parsed) => {
+        const { runConfigCheck } = await import('./commands/config-check.ts')
+        finish(await runConfigCheck({ configPath: parsed['config-path'], json: parsed.json }))
+      },
+    )
+}
+
+function addConfigPath<T>(command: Argv<T>): Argv<T & { 'config-path': string }> {
+  return command.positional('config-path', { type: 'string', demandOption: true, describe: 'TOML file' })
 }
 
 /** The parser's own sentences that a reader would have to guess at, in plain words. */
 function explainUsage(message: string): string {
   if (message.startsWith('Not enough non-option arguments'))
     return `an argument is missing: see ${PROGRAM} --help`
+  const [, name, given, choices] = /Argument: (.*), Given: (.*), Choices: (.*)/.exec(message) ?? []
+  if (name !== undefined) return `${name}: found ${given}, expected ${choices}`
   return message.replace(/^Unknown arguments?:/, 'unexpected argument:')
 }
 

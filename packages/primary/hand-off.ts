@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import { LRUCache } from 'lru-cache'
-import type { HandOff, UserSeen } from '#shared/hand-off'
+import type { UserSeen } from '#shared/hand-off'
 import { plainAddress, toNetwork } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
-import type { WorkerPool, WorkerThread } from './worker-pool.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 /** Networks whose last user is remembered; about 100 bytes each. */
 const MAX_USER_HINTS = 65_536
@@ -46,7 +46,7 @@ export class HandOffs {
     const worker = this.#pool.leastLoaded()
     const address = plainAddress(remoteAddress)
     const userHint = this.#userHints.get(toNetwork(address)) ?? -1
-    if (worker === null || !post(worker, { socket, remoteAddress: address, remotePort, userHint })) {
+    if (!worker?.handOff({ socket, remoteAddress: address, remotePort, userHint })) {
       this.#counters.add(HAND_OFFS_FAILED, 1)
       socket.destroy() // also when there was no thread to post it to
     }
@@ -56,20 +56,4 @@ export class HandOffs {
   remember({ remoteAddress, userSlot }: UserSeen): void {
     this.#userHints.set(toNetwork(remoteAddress), userSlot)
   }
-}
-
-function post(worker: WorkerThread, handOff: HandOff): boolean {
-  const { socket } = handOff
-  let moved = true
-  try {
-    worker.handOff(handOff)
-  } catch {
-    moved = false // reset meanwhile: its handle is gone
-  }
-  // A moved socket leaves a destroyed shell. Alive here means that the thread is gone and nobody would ever close it.
-  if (!socket.destroyed) {
-    moved = false
-    socket.destroy()
-  }
-  return moved
 }

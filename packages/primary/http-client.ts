@@ -104,6 +104,7 @@ function findRedirect(answer: HttpAnswer, from: URL): URL | null {
 
 /** Failed attempts at several addresses come as one error without a message of its own. */
 function describeError(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(describeError).join(', ')
+  if (error instanceof AggregateError && error.message === '')
+    return error.errors.map(describeError).join(', ')
   return error instanceof Error ? error.message : String(error)
 }

@@ -8,6 +8,7 @@ import { BugError } from '#shared/errors'
 import type { HandOff, UserSeen } from '#shared/hand-off'
 import type { CounterSums } from '#shared/state/counters'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
+import { moveSocket } from './move-socket.ts'
 
 /** More deaths than this within a minute are no accident: the process ends, and whoever started it sees why. */
 const MAX_DEATHS_PER_MINUTE = 5
@@ -71,10 +72,11 @@ export class WorkerThread {
     return this.#handedOver
   }
 
-  /** @throws DataCloneError when the socket cannot be moved */
-  handOff(handOff: HandOff): void {
-    this.#port?.postMessage(handOff, [handOff.socket])
+  /** False when the socket could not be moved; it is closed then. */
+  handOff(handOff: HandOff): boolean {
+    if (this.#port === null || !moveSocket(this.#port, handOff)) return false
     this.#handedOver += 1
+    return true
   }
 
   /** A thread starts. Resolves when it serves; never, if it dies before. */
@@ -233,7 +235,7 @@ export class WorkerPool {
     const handOffs = new MessageChannel()
     const controls = new MessageChannel()
     handOffs.port1.on('message', onUserSeen)
-    // Can come late, when the next life has begun.
+    // 'close' comes some turns after the end: it may speak of this life only.
     handOffs.port1.on('close', () => worker.detach(handOffs.port1))
     const life = new AbortController()
     this.#loading.add(life)

@@ -181,6 +181,7 @@ export class Connection {
     this.#dial = null
     this.tally.lastActiveMs = this.thread.clock.monotonicMs
     return new Relay(this.client, far, {
+      mirrorsResets: stage === 'fronting',
       onHalfClosed: () => this.limitIdle(HALF_CLOSED_IDLE_MS),
       onEnd: (end) => this.close(end),
     })
@@ -324,7 +325,7 @@ export class Connection {
 
   /** `bytes_out` is counted when written; what Node still holds at the end never left (decision O2). */
   #takeBackUnsent(): void {
-    const unsent = Math.min(this.client.socket.writableLength, this.tally.down)
+    const unsent = Math.min(this.client.unsentBytes, this.tally.down)
     if (unsent === 0 || this.#userKey === null) return
     this.tally.down -= unsent
     this.thread.users.account(this.#userKey.user.slot).bytesOut -= unsent

@@ -314,21 +314,6 @@ test('a closed hand-off port loses no connection', options, async (t) => {
   await eventually('the descriptors of before', countDescriptors, (now) => now <= descriptorsBefore)
 })
 
-test('a thread is replaced while the primary is busy for longer than it waits', options, async (t) => {
-  const { faults, connect, ready } = await setUp(t)
-  const still = new Int32Array(new SharedArrayBuffer(4))
-  const busy = setInterval(() => Atomics.wait(still, 0, 0, 150), 1)
-  const started = faults.next(({ kind }) => kind === 'started')
-  faults.inject(0, { kind: 'exit' })
-  await started
-  clearInterval(busy)
-  await ready()
-  const clients = [await connect(QUIET), await connect(QUIET)]
-  const threads = await Promise.all(clients.map((client) => faults.threadOf(client.socket.localPort!)))
-  assert.deepEqual(new Set(threads), new Set([0, 1]))
-  for (const client of clients) client.destroy()
-})
-
 test('the fifth death within a minute ends the proxy with the reason', options, async (t) => {
   const descriptorsBefore = countDescriptors()
   const { faults, connect, proxy, stop } = await setUp(t)

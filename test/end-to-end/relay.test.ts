@@ -7,8 +7,9 @@ import {
   MAX_RECORD_PAYLOAD_BYTES,
   type FakeTlsClient,
 } from '../support/faketls-client.ts'
-import { patternSlice } from '../support/stream-dc.ts'
-import { CHANGE_CIPHER_SPEC, decodeRecords, greetProxy, RawPeer } from './raw-peer.ts'
+import type { HostPort } from '#shared/dc'
+import { patternSlice, startStreamDc, type StreamDc } from '../support/stream-dc.ts'
+import { CHANGE_CIPHER_SPEC, decodeRecords, greetProxy, type RawPeer } from './raw-peer.ts'
 import { buildRequest, MIB, readPattern, waitSteady, writePattern } from './transfer.ts'
 import { startWorld, waitMetric, waitUntil, type World } from './world.ts'
 
@@ -36,98 +37,119 @@ function through(path: Path): { fastMode: boolean; workerEntry?: string } {
     : { fastMode: path.fastMode }
 }
 
-async function connect({ proxy, secret }: World, recordPayloadBytes = 2878): Promise<FakeTlsClient> {
-  return connectFakeTls({ port: proxy.port, secret, dc: 2, recordPayloadBytes })
+const at = ({ port }: StreamDc): HostPort[] => [{ host: '127.0.0.1', port }]
+
+async function connect({ proxy, secret }: World, recordPayloadBytes = 2878, dc = 2): Promise<FakeTlsClient> {
+  return connectFakeTls({ port: proxy.port, secret, dc, recordPayloadBytes })
 }
 
+const UPLOAD_BYTES = 4 * MIB
+const PATTERN_BYTES = 24 * MIB
+
 for (const path of PATHS) {
-  test(`16 MiB down and 4 MiB up arrive as they were sent: ${path.name}`, { timeout }, async (t) => {
-    const down = await startWorld(t, { dcMode: 'source', ...through(path) })
-    const reader = await connect(down)
-    reader.write(buildRequest(16 * MIB))
-    await readPattern(reader, 16 * MIB)
-    assert.ok(reader.recordLengths.every((bytes) => bytes >= 1 && bytes <= MAX_RECORD_PAYLOAD_BYTES))
-    reader.destroy()
+  test(path.name, { timeout: 2 * timeout }, async (t) => {
+    const source = await startStreamDc({ mode: 'source' })
+    const sink = await startStreamDc({ mode: 'sink', bytes: UPLOAD_BYTES })
+    const pattern = await startStreamDc({ mode: 'pattern', bytes: PATTERN_BYTES })
+    const deaf = await startStreamDc({ mode: 'half-close' })
+    for (const dc of [source, sink, pattern, deaf]) t.after(() => dc.close())
+    const world = await startWorld(t, {
+      dcs: { 1: at(source), 2: at(sink), 3: at(pattern), 4: at(deaf) },
+      ...through(path),
+    })
+    const connectTo = (dc: StreamDc, recordPayloadBytes?: number): Promise<FakeTlsClient> =>
+      connect(world, recordPayloadBytes, 1 + [source, sink, pattern, deaf].indexOf(dc))
 
-    const up = await startWorld(t, { dcMode: 'sink', dcBytes: 4 * MIB, ...through(path) })
-    for (const recordPayloadBytes of [2878, 16_384, 16_640, 331]) {
-      const writer = await connect(up, recordPayloadBytes)
-      const connection = await up.dc.nextConnection()
-      await writePattern(writer, 4 * MIB, 100_003)
-      assert.equal(Number((await writer.read(8)).readBigUInt64LE()), 4 * MIB)
-      assert.equal(connection.mismatchAt, -1)
-      writer.destroy()
-    }
-  })
+    await t.test('16 MiB down arrive as they were sent', { timeout }, async () => {
+      const reader = await connectTo(source)
+      await source.nextConnection()
+      reader.write(buildRequest(16 * MIB))
+      await readPattern(reader, 16 * MIB)
+      assert.ok(reader.recordLengths.every((bytes) => bytes >= 1 && bytes <= MAX_RECORD_PAYLOAD_BYTES))
+      reader.destroy()
+    })
 
-  test(
-    `a client that reads nothing stops its data centre, and goes on later: ${path.name}`,
-    { timeout },
-    async (t) => {
-      const world = await startWorld(t, { dcMode: 'source', ...through(path) })
-      const client = await connect(world)
-      const { socket } = await world.dc.nextConnection()
-      client.socket.pause()
-      client.write(buildRequest(FLOOD_BYTES))
-      const sentBytes = await waitSteady(() => socket.bytesWritten)
-      assert.ok(sentBytes > 0 && sentBytes < MAX_BUFFERED_BYTES, `${sentBytes} bytes were taken`)
-      client.socket.resume()
-      await readPattern(client, floodBytes)
-      client.destroy()
-    },
-  )
+    await t.test('4 MiB up arrive as they were sent', { timeout }, async () => {
+      for (const recordPayloadBytes of [2878, 16_384, 16_640, 331]) {
+        const writer = await connectTo(sink, recordPayloadBytes)
+        const connection = await sink.nextConnection()
+        await writePattern(writer, UPLOAD_BYTES, 100_003)
+        assert.equal(Number((await writer.read(8)).readBigUInt64LE()), UPLOAD_BYTES)
+        assert.equal(connection.mismatchAt, -1)
+        writer.destroy()
+      }
+    })
 
-  test(
-    `a data centre that reads nothing stops its client, and goes on later: ${path.name}`,
-    { timeout },
-    async (t) => {
-      const bytes = SMALL_FLOOD_BYTES
-      const world = await startWorld(t, { dcMode: 'sink', dcBytes: bytes, ...through(path) })
-      const client = await connect(world, 16_384)
-      const connection = await world.dc.nextConnection()
-      connection.socket.pause()
-      const written = writePattern(client, bytes)
-      const sentBytes = await waitSteady(() => client.socket.bytesWritten - client.socket.writableLength)
-      assert.ok(sentBytes > 0 && sentBytes < MAX_BUFFERED_BYTES, `${sentBytes} bytes were taken`)
-      connection.socket.resume()
-      await written
-      assert.equal(Number((await client.read(8)).readBigUInt64LE()), bytes)
-      client.destroy()
-    },
-  )
+    await t.test(
+      'a client that reads nothing stops its data centre, and goes on later',
+      { timeout },
+      async () => {
+        const floodBytes = path === PATHS[0] ? FLOOD_BYTES : SMALL_FLOOD_BYTES
+        const client = await connectTo(source)
+        const { socket } = await source.nextConnection()
+        client.socket.pause()
+        client.write(buildRequest(floodBytes))
+        const sentBytes = await waitSteady(() => socket.bytesWritten)
+        assert.ok(sentBytes > 0 && sentBytes < MAX_BUFFERED_BYTES, `${sentBytes} bytes were taken`)
+        client.socket.resume()
+        await readPattern(client, floodBytes)
+        client.destroy()
+      },
+    )
 
-  test(`both FINs travel, behind all that was sent before them: ${path.name}`, { timeout }, async (t) => {
-    // Client first: the data centre still sends the rest.
-    const asked = await startWorld(t, { dcMode: 'source', ...through(path) })
-    const client = await connect(asked)
-    client.write(buildRequest(8 * MIB))
-    await asked.dc.nextConnection() // before, a FIN means that the client has left (decision W10)
-    client.end()
-    await readPattern(client, 8 * MIB)
-    await client.ended
-    assert.equal((await client.closed).errorCode, null)
+    await t.test(
+      'a data centre that reads nothing stops its client, and goes on later',
+      { timeout },
+      async () => {
+        const client = await connectTo(sink, 16_384)
+        const connection = await sink.nextConnection()
+        connection.socket.pause()
+        const written = writePattern(client, SMALL_FLOOD_BYTES)
+        const sentBytes = await waitSteady(() => client.socket.bytesWritten - client.socket.writableLength)
+        assert.ok(sentBytes > 0 && sentBytes < MAX_BUFFERED_BYTES, `${sentBytes} bytes were taken`)
+        connection.socket.resume()
+        await written
+        const counts = await client.read((SMALL_FLOOD_BYTES / UPLOAD_BYTES) * 8)
+        assert.equal(Number(counts.readBigUInt64LE(counts.length - 8)), SMALL_FLOOD_BYTES)
+        client.destroy()
+      },
+    )
 
-    // Data centre first: what is queued for a slow client comes before the FIN.
-    const told = await startWorld(t, { dcMode: 'pattern', dcBytes: 24 * MIB, ...through(path) })
-    const slow = await connect(told)
-    slow.socket.pause()
-    const { socket } = await told.dc.nextConnection()
-    await waitSteady(() => socket.bytesWritten)
-    slow.socket.resume()
-    await readPattern(slow, 24 * MIB)
-    await slow.ended
-    slow.end()
-    assert.equal((await slow.closed).errorCode, null)
+    await t.test('behind the FIN of a client its data centre still sends the rest', { timeout }, async () => {
+      const client = await connectTo(source)
+      client.write(buildRequest(8 * MIB))
+      await source.nextConnection() // before, a FIN means that the client has left (decision W10)
+      client.end()
+      await readPattern(client, 8 * MIB)
+      await client.ended
+      assert.equal((await client.closed).errorCode, null)
+    })
 
-    // Data centre first: the client may go on sending.
-    const deaf = await startWorld(t, { dcMode: 'half-close', ...through(path) })
-    const talker = await connect(deaf)
-    await talker.ended
-    const connection = await deaf.dc.nextConnection()
-    await writePattern(talker, MIB)
-    await connection.waitReceived(MIB)
-    talker.end()
-    assert.equal((await talker.closed).errorCode, null)
+    await t.test(
+      'a slow client gets all that was sent before the FIN, and then the FIN',
+      { timeout },
+      async () => {
+        const client = await connectTo(pattern)
+        client.socket.pause()
+        const { socket } = await pattern.nextConnection()
+        await waitSteady(() => socket.bytesWritten)
+        client.socket.resume()
+        await readPattern(client, PATTERN_BYTES)
+        await client.ended
+        client.end()
+        assert.equal((await client.closed).errorCode, null)
+      },
+    )
+
+    await t.test('behind the FIN of its data centre a client may still send', { timeout }, async () => {
+      const client = await connectTo(deaf)
+      await client.ended
+      const connection = await deaf.nextConnection()
+      await writePattern(client, MIB)
+      await connection.waitReceived(MIB)
+      client.end()
+      assert.equal((await client.closed).errorCode, null)
+    })
   })
 }
 
@@ -297,14 +319,14 @@ test('silence for the idle limit closes; a word from either side prolongs', { ti
   const world = await startWorld(t, { config: { network } })
   const [silent, chatty] = [await connect(world), await connect(world)]
   const begunMs = performance.now()
-  let isOver = false
-  const over = silent.ended.catch(() => {}).then(() => (isOver = true))
-  for (let n = 0; n < 8 || !isOver; n++) {
+  let over: 'closed' | null = null
+  void silent.ended.catch(() => {}).then(() => (over = 'closed'))
+  const isOver = (): boolean => over !== null
+  for (let n = 0; n < 8 || !isOver(); n++) {
     chatty.write(Buffer.of(n))
     assert.deepEqual(await chatty.read(1), Buffer.of(n))
     await new Promise((resolve) => setTimeout(resolve, 250))
   }
-  await over
   assert.ok(performance.now() - begunMs > idleMs)
   silent.destroy()
   await chatty.ended.catch(() => {})

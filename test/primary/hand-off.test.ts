@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { MessageChannel } from 'node:worker_threads'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import type { Remote } from 'comlink'
 import { HandOffs } from '#primary/hand-off'
-import type { WorkerPool, WorkerThread } from '#primary/worker-pool'
+import { WorkerThread, type WorkerPool } from '#primary/worker-pool'
 import type { HandOff } from '#shared/hand-off'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
+import type { WorkerControl } from '#shared/worker-control'
 import { closed, LIVENESS_MS, openPair } from '../support/socket-pair.ts'
 
 const LIMIT = { timeout: LIVENESS_MS }
@@ -15,47 +17,47 @@ const LIMIT = { timeout: LIVENESS_MS }
 interface Bench {
   handOffs: HandOffs
   /** Settable: connections that all threads hold. */
-  pool: { held: number; worker: { handOff: (handOff: HandOff) => void } | null }
+  pool: { held: number }
   count: (metric: 'concurrency_limited' | 'hand_offs_failed') => number
 }
 
-function createBench(concurrency: number, handOff: ((handOff: HandOff) => void) | null): Bench {
-  const memory = createCountersMemory(0)
-  const counters = new CounterRow(memory, 0)
-  const pool: Bench['pool'] = { held: 0, worker: handOff === null ? null : { handOff } }
-  const asPool = {
-    load: () => pool.held,
-    // `HandOffs` calls nothing of a thread but `handOff`.
-    leastLoaded: () => pool.worker as unknown as WorkerThread | null,
-  }
+/** @param port of the only thread, or null while there is none */
+async function createBench(concurrency: number, port: MessagePort | null): Promise<Bench> {
+  const memory = createCountersMemory(1)
+  const sums = new CounterSums(memory)
+  const counters = new CounterRow(memory, 1)
+  const thread = new WorkerThread(0, sums)
+  const control = { ready: () => Promise.resolve(true) }
+  // Of the control port nothing but `ready` is called here.
+  if (port !== null) await thread.attach(port, control as unknown as Remote<WorkerControl>)
+  const pool = { held: 0, load: () => pool.held, leastLoaded: () => (port === null ? null : thread) }
   return {
-    // It calls nothing of a pool but these two.
-    handOffs: new HandOffs(asPool as unknown as WorkerPool, counters, concurrency),
+    // `HandOffs` calls nothing of a pool but these two.
+    handOffs: new HandOffs(pool as unknown as WorkerPool, counters, concurrency),
     pool,
     count: (metric) => {
       counters.publish()
-      return new CounterSums(memory).sum(slot(metric))
+      return sums.sum(slot(metric))
     },
   }
 }
 
-/** A port as a worker has it: what is posted to `near` comes out as hand-offs. */
-function openPort(t: TestContext): {
-  post: (handOff: HandOff) => void
-  next: () => Promise<HandOff>
-  close: () => void
-} {
+/** A port that does with hand-offs what it is told to. */
+function fakePort(onHandOff: (handOff: HandOff) => void): MessagePort {
+  // Of a port nothing but `postMessage` is called here.
+  return { postMessage: onHandOff } as unknown as MessagePort
+}
+
+/** The two ends that primary and worker have: what is posted to `near` comes out of `next`. */
+function openPort(t: TestContext): { near: MessagePort; next: () => Promise<HandOff> } {
   const { port1, port2 } = new MessageChannel()
   t.after(() => port1.close())
-  return {
-    post: (handOff) => port1.postMessage(handOff, [handOff.socket]),
-    next: async () => {
-      const [handOff] = (await once(port2, 'message')) as [HandOff] // what `post` was given, moved
-      t.after(() => handOff.socket.destroy())
-      return handOff
-    },
-    close: () => port1.close(),
+  const next = async (): Promise<HandOff> => {
+    const [handOff] = (await once(port2, 'message')) as [HandOff] // what was posted, moved
+    t.after(() => handOff.socket.destroy())
+    return handOff
   }
+  return { near: port1, next }
 }
 
 /** The client sees its connection closed. */
@@ -67,7 +69,7 @@ async function isClosedFor(peer: Socket): Promise<void> {
 test('a socket moves to the worker with its address and nothing of it is lost', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)
   const port = openPort(t)
-  const { handOffs, count } = createBench(10, port.post)
+  const { handOffs, count } = await createBench(10, port.near)
   await new Promise<void>((resolve) => peer.write('said before the hand-off', () => resolve()))
   const arriving = port.next()
   const remotePort = accepted.remotePort
@@ -86,10 +88,13 @@ test(
   LIMIT,
   async (t) => {
     let taken = 0
-    const { handOffs, pool, count } = createBench(2, ({ socket }) => {
-      taken += 1
-      socket.destroy()
-    })
+    const { handOffs, pool, count } = await createBench(
+      2,
+      fakePort(({ socket }) => {
+        taken += 1
+        socket.destroy()
+      }),
+    )
     for (const [held, limited] of [
       [1, 0],
       [2, 1],
@@ -108,7 +113,10 @@ test(
 
 test('a socket posted to a thread that is gone is closed, not leaked', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)
-  const { handOffs, count } = createBench(10, () => {}) // as a post to a dead Worker: silence
+  const { handOffs, count } = await createBench(
+    10,
+    fakePort(() => {}),
+  ) // as a post to a dead Worker: silence
   handOffs.take(accepted)
   await isClosedFor(peer)
   assert.equal(count('hand_offs_failed'), 1)
@@ -117,8 +125,8 @@ test('a socket posted to a thread that is gone is closed, not leaked', LIMIT, as
 test('a socket posted to a closed port is closed', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)
   const port = openPort(t)
-  port.close()
-  const { handOffs } = createBench(10, port.post)
+  port.near.close()
+  const { handOffs } = await createBench(10, port.near)
   handOffs.take(accepted)
   await isClosedFor(peer)
   assert.equal(accepted.destroyed, true)
@@ -126,9 +134,12 @@ test('a socket posted to a closed port is closed', LIMIT, async (t) => {
 
 test('a socket that cannot be moved is closed and counted', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)
-  const { handOffs, count } = createBench(10, () => {
-    throw new DOMException('cannot be transferred', 'DataCloneError')
-  })
+  const { handOffs, count } = await createBench(
+    10,
+    fakePort(() => {
+      throw new DOMException('cannot be transferred', 'DataCloneError')
+    }),
+  )
   handOffs.take(accepted)
   await isClosedFor(peer)
   assert.equal(count('hand_offs_failed'), 1)
@@ -136,7 +147,7 @@ test('a socket that cannot be moved is closed and counted', LIMIT, async (t) => 
 
 test('while no thread is there sockets are closed and counted', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)
-  const { handOffs, count } = createBench(10, null)
+  const { handOffs, count } = await createBench(10, null)
   handOffs.take(accepted)
   assert.equal(accepted.destroyed, true, 'handed over or destroyed')
   await isClosedFor(peer)
@@ -145,7 +156,10 @@ test('while no thread is there sockets are closed and counted', LIMIT, async (t)
 
 test('a socket that was reset before it could be looked at is closed', LIMIT, async (t) => {
   const { accepted } = await openPair(t)
-  const { handOffs } = createBench(10, () => assert.fail('handed over'))
+  const { handOffs } = await createBench(
+    10,
+    fakePort(() => assert.fail('handed over')),
+  )
   Object.defineProperty(accepted, 'remoteAddress', { value: undefined }) // as getpeername says after a reset
   handOffs.take(accepted)
   assert.equal(accepted.destroyed, true)
@@ -153,10 +167,13 @@ test('a socket that was reset before it could be looked at is closed', LIMIT, as
 
 test('the user seen last from a network is the hint for its next connection', LIMIT, async (t) => {
   const hints: number[] = []
-  const { handOffs } = createBench(10, ({ socket, userHint }) => {
-    hints.push(userHint)
-    socket.destroy()
-  })
+  const { handOffs } = await createBench(
+    10,
+    fakePort(({ socket, userHint }) => {
+      hints.push(userHint)
+      socket.destroy()
+    }),
+  )
   const connect = async (): Promise<void> => handOffs.take((await openPair(t)).accepted)
   await connect()
   handOffs.remember({ remoteAddress: '127.0.0.200', userSlot: 7 })

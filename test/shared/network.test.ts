@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { plainAddress, toNetwork } from '#shared/network'
 
 test('IPv4 clients of a dual-stack listener are IPv4, all others are as they come', () => {

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 /** What property tests of several codecs draw from. Encoders here are written from the RFCs, not from our codecs. */
 

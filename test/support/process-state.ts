@@ -11,9 +11,9 @@ const POLL_MS = 20
 /** How long what must come may take: a limit on hanging, not on speed. */
 export const LIVENESS_LIMIT_MS = 10_000
 
-/** Open sockets, pipes and event descriptors of this process, all threads together, without regular files. Linux. */
-export function countDescriptors(): number {
-  const folder = '/proc/self/fd'
+/** Open sockets, pipes and event descriptors of a process, all threads together, without regular files. Linux. */
+export function countDescriptors(pid: number | 'self' = 'self'): number {
+  const folder = `/proc/${pid}/fd`
   return readdirSync(folder).filter((descriptor) => {
     try {
       return !readlinkSync(`${folder}/${descriptor}`).startsWith('/')

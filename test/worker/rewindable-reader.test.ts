@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { HandshakeError } from '#shared/errors'
 import { deadlinePassed, MAX_UNREAD_BYTES, peerClosed, RewindableReader } from '#worker/rewindable-reader'
 import { bytes, cutAt, cuts } from '../support/generators.ts'

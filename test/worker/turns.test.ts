@@ -28,15 +28,14 @@ test('those who wait take turns, one slice per round of the event loop, first co
 test('a long computation lets messages through between its slices', { timeout: 5000 }, async () => {
   const turns = new Turns()
   const { port1, port2 } = new MessageChannel()
-  let answered = 0
-  port2.on('message', () => {
-    answered += 1
-    if (answered < 3) port1.postMessage(answered)
+  const answers: unknown[] = []
+  port2.on('message', (message) => {
+    if (answers.push(message) < 3) port1.postMessage('more')
   })
   port1.postMessage('first')
-  while (answered < 3) await turns.next()
+  while (answers.length < 3) await turns.next()
   port1.close()
-  assert.equal(answered, 3)
+  assert.deepEqual(answers, ['first', 'more', 'more'])
 })
 
 test('a queue that ran empty starts again', async () => {

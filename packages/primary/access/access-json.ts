@@ -52,7 +52,11 @@ function describeLinks(user: UserConfig, options: AccessOptions): JsonValue {
   )
 }
 
-function describeFamilies(secret: Secret, options: AccessOptions, withImages: boolean): [string, JsonValue][] {
+function describeFamilies(
+  secret: Secret,
+  options: AccessOptions,
+  withImages: boolean,
+): [string, JsonValue][] {
   const { ipv4, ipv6 } = options.ips
   const families: [string, JsonValue][] = []
   if (ipv4 !== null) families.push(['ipv4', describeLink(ipv4, secret, options, withImages)])

@@ -1,5 +1,11 @@
 /** A JSON document whose objects are Maps: user names such as `10` would lose their place in a plain object. */
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | ReadonlyMap<string, JsonValue>
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | ReadonlyMap<string, JsonValue>
 
 const INDENT = '  '
 

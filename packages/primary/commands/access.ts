@@ -55,9 +55,7 @@ export async function runAccess(
   const ips = await findPublicIps(config, options, surroundings)
   const port = options.port ?? config.bindTo[0]?.port ?? 0
   const isMultiUser = config.users.length > 1
-  surroundings.stdout.write(
-    formatJson(buildAccessJson({ users, isMultiUser, ips, port, hex: options.hex })),
-  )
+  surroundings.stdout.write(formatJson(buildAccessJson({ users, isMultiUser, ips, port, hex: options.hex })))
   const link = buildOnlyLink(users, ips, port, options.hex)
   if (options.qr !== undefined) {
     if (link === null)
@@ -90,7 +88,12 @@ function findPublicIps(
 }
 
 /** The link a QR code shows: that of the only user with the first secret, over IPv4 if there is one. */
-function buildOnlyLink(users: readonly UserConfig[], ips: PublicIps, port: number, hex: boolean): string | null {
+function buildOnlyLink(
+  users: readonly UserConfig[],
+  ips: PublicIps,
+  port: number,
+  hex: boolean,
+): string | null {
   const [user, ...others] = users
   const secret = user?.secrets[0]
   const server = ips.ipv4 ?? ips.ipv6

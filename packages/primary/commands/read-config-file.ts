@@ -1,15 +1,16 @@
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 
-import { readConfig } from '#primary/config/read'
+import { readConfig, type ReadConfig } from '#primary/config/read'
+import type { ConfigWarning } from '#primary/config/warning'
 import { formatConfigError, UsageError } from '#primary/exit'
-import type { ProxyConfig } from '#shared/config'
-import { ConfigError, type ConfigProblem, OperatorError } from '#shared/errors'
+import { ConfigError, OperatorError } from '#shared/errors'
 
-export interface ConfigFile {
-  readonly config: ProxyConfig
-  readonly warnings: readonly ConfigProblem[]
+/** Group and others. */
+const OTHERS_MAY_READ = 0o044
+
+export interface ConfigFile extends ReadConfig {
   /** Absolute. */
   readonly path: string
 }
@@ -22,18 +23,36 @@ export interface ConfigFile {
  */
 export async function readConfigFile(path: string): Promise<ConfigFile> {
   const absolute = resolve(path.startsWith('~/') ? join(homedir(), path.slice(2)) : path)
-  let text: string
-  try {
-    text = await readFile(absolute, 'utf8')
-  } catch (error) {
+  const { text, mode } = await readWithMode(absolute).catch((error: unknown) => {
     throw explainUnreadable(path, error)
-  }
+  })
   try {
-    return { ...readConfig(text, { fileName: path }), path: absolute }
+    const read = readConfig(text, { fileName: path })
+    const exposed = read.holdsSecret && (mode & OTHERS_MAY_READ) !== 0
+    const warnings = exposed ? [warnOfMode(path, mode), ...read.warnings] : read.warnings
+    return { ...read, warnings, path: absolute }
   } catch (error) {
     if (error instanceof ConfigError)
       throw new OperatorError(formatConfigError(error, path), { cause: error })
     throw error
+  }
+}
+
+async function readWithMode(path: string): Promise<{ text: string; mode: number }> {
+  const file = await open(path, 'r')
+  try {
+    return { text: await file.readFile('utf8'), mode: (await file.stat()).mode }
+  } finally {
+    await file.close()
+  }
+}
+
+function warnOfMode(path: string, mode: number): ConfigWarning {
+  const found = `mode ${(mode & 0o777).toString(8).padStart(4, '0')}`
+  return {
+    kind: 'unwise',
+    path: '',
+    expected: `others on this host can read this file and the secrets in it (${found}): chmod 600 ${path}`,
   }
 }
 

@@ -1,10 +1,11 @@
+import type { ReadConfig } from '#primary/config/read'
+import { formatConfigWarning } from '#primary/config/warning'
 import { ExitCode } from '#primary/exit'
 import { type RunningProxy, startProxy } from '#primary/proxy'
-import { formatConfigProblem } from '#shared/errors'
 import { createLogger } from '#shared/logger'
 import type { LogTarget } from '#shared/worker-control'
 
-import type { ConfigFile } from './read-config-file.ts'
+import { reloadOnSignal } from './reload-on-signal.ts'
 
 /**
  * Ctrl-C reaches the whole process group, and `npm` passes it on once more: what comes so soon after the first signal is
@@ -13,6 +14,11 @@ import type { ConfigFile } from './read-config-file.ts'
 const SIGNAL_ECHO_MS = 500
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
+export interface ServedConfig extends ReadConfig {
+  /** Of the file, absolute; null if the configuration came from the command line. */
+  readonly path: string | null
+}
+
 /**
  * Run the proxy until a signal stops it: the first one lets open connections finish (up to `shutdown-timeout`), the
  * second ends the process at once (decision O6).
@@ -20,12 +26,15 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
  * @throws OperatorError if it cannot start, and whatever makes it unable to go on
  */
 export async function serve(
-  file: ConfigFile,
+  file: ServedConfig,
   options: { log: LogTarget; onListening?: (proxy: RunningProxy) => void },
 ): Promise<ExitCode> {
   const log = createLogger(options.log)
   for (const warning of file.warnings)
-    log.warn({ file: file.path, path: warning.path }, `configuration: ${formatConfigProblem(warning)}`)
+    log.warn(
+      { file: file.path, path: warning.path },
+      warning.message ?? `configuration: ${formatConfigWarning(warning)}`,
+    )
 
   const stopping = new AbortController()
   let firstSignalMs = 0
@@ -41,8 +50,11 @@ export async function serve(
     stopping.abort()
   }
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal)
+  let stopReloading = (): void => {}
   try {
-    const proxy = await startProxy(file.config, { log: options.log })
+    const starting = startProxy(file.config, { log: options.log })
+    stopReloading = reloadOnSignal(starting, file, log)
+    const proxy = await starting
     options.onListening?.(proxy)
     // `finished` tells how a stop ended, so that a failure of it is not reported twice.
     const stop = (): void => void proxy.stop().catch(() => {})
@@ -50,6 +62,7 @@ export async function serve(
     else stopping.signal.addEventListener('abort', stop, { once: true })
     await proxy.finished
   } finally {
+    stopReloading()
     for (const signal of STOP_SIGNALS) process.off(signal, onSignal)
   }
   return ExitCode.ok

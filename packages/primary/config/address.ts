@@ -145,3 +145,8 @@ function unmapIp(ip: string): string {
 export function canonicalizeIp(ip: string): string {
   return isIPv6(ip) ? ipaddr.parse(ip).toString() : ip
 }
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(ip: string): boolean {
+  return ipaddr.process(ip).range() === 'loopback'
+}

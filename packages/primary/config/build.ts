@@ -1,10 +1,11 @@
 import { availableParallelism } from 'node:os'
 
-import type { ProxyConfig, UserConfig } from '#shared/config'
-import { type DcTable, mergeDcTable } from '#shared/dc'
+import type { IpListConfig, ProxyConfig, UserConfig } from '#shared/config'
+import { mergeDcTable } from '#shared/dc'
 import type { ConfigProblem } from '#shared/errors'
 
-import { type ConfigKey, type ConfigValues, MAX_WORKERS } from './schema.ts'
+import { MAX_WORKERS } from './rows/performance.ts'
+import type { ConfigKey, ConfigValues } from './schema.ts'
 
 /** Something without which there is no config, and the keys that would give it. */
 export interface MissingKey {
@@ -25,11 +26,10 @@ const SECRET_MISSING: MissingKey = {
   },
 }
 
-/** The config out of decoded values, or null with what is missing. */
+/** The config out of the values of all keys, or null with what is missing. */
 export function buildConfig(
   values: ConfigValues,
   users: readonly UserConfig[],
-  dcOverrides: DcTable,
 ): { config: ProxyConfig | null; missing: readonly MissingKey[] } {
   const bindTo = values['bind-to']
   const missing: MissingKey[] = []
@@ -40,34 +40,72 @@ export function buildConfig(
     debug: values.debug,
     users,
     bindTo,
+    listenBacklog: values['listen-backlog'],
+    reusePort: values['reuse-port'],
+    proxyProtocolListener: values['proxy-protocol-listener'],
+    proxyProtocolTrusted: values['proxy-protocol-trusted'],
     apiBindTo: values['api-bind-to'],
+    apiToken: values['api-token'],
+    apiPathPrefix: values['api-path-prefix'],
+    stateFile: values['state-file'],
     concurrency: values.concurrency,
     preferIp: values['prefer-ip'],
     tolerateTimeSkewnessMs: values['tolerate-time-skewness'],
     allowFallbackOnUnknownDc: values['allow-fallback-on-unknown-dc'],
     publicIpv4: values['public-ipv4'],
     publicIpv6: values['public-ipv6'],
+    autoUpdate: values['auto-update'],
     shutdownTimeoutMs: values['shutdown-timeout'],
+    throttle: {
+      maxConnections: values['throttle.max-connections'],
+      checkIntervalMs: values['throttle.check-interval'],
+      action: values['throttle.action'],
+    },
     domainFronting: {
       host: values['domain-fronting.host'],
       port: values['domain-fronting.port'],
       maxConnections: values['domain-fronting.max-connections'] || halve(values.concurrency),
+      proxyProtocol: values['domain-fronting.proxy-protocol'],
     },
     network: {
+      dns: values['network.dns'],
+      proxies: values['network.proxies'],
       timeout: {
         tcpMs: values['network.timeout.tcp'],
         httpMs: values['network.timeout.http'],
         idleMs: values['network.timeout.idle'],
         handshakeMs: values['network.timeout.handshake'],
       },
+      keepAlive: {
+        enabled: !values['network.keep-alive.disabled'],
+        idleMs: values['network.keep-alive.idle'],
+        intervalMs: values['network.keep-alive.interval'],
+        count: values['network.keep-alive.count'],
+      },
+      tcpNotSentLowatBytes: values['network.tcp-not-sent-lowat'],
     },
     defense: {
       antiReplay: {
         enabled: values['defense.anti-replay.enabled'],
         maxSizeBytes: values['defense.anti-replay.max-size'],
       },
+      blocklist: buildIpList(values, 'blocklist'),
+      allowlist: buildIpList(values, 'allowlist'),
+      doppelganger: {
+        urls: values['defense.doppelganger.urls'],
+        repeatsPerRaid: values['defense.doppelganger.repeats-per-raid'],
+        raidEachMs: values['defense.doppelganger.raid-each'],
+        drs: values['defense.doppelganger.drs'],
+        pacing: values['defense.doppelganger.pacing'],
+      },
     },
     stats: {
+      statsd: {
+        enabled: values['stats.statsd.enabled'],
+        address: values['stats.statsd.address'],
+        metricPrefix: values['stats.statsd.metric-prefix'],
+        tagFormat: values['stats.statsd.tag-format'],
+      },
       prometheus: {
         enabled: values['stats.prometheus.enabled'],
         bindTo: values['stats.prometheus.bind-to'],
@@ -79,9 +117,19 @@ export function buildConfig(
       workers: resolveWorkers(values['performance.workers']),
       fastMode: values['performance.fast-mode'],
     },
-    dcs: mergeDcTable(dcOverrides),
+    dcs: mergeDcTable(values.dc),
   }
   return { config, missing }
+}
+
+function buildIpList(values: ConfigValues, name: 'blocklist' | 'allowlist'): IpListConfig {
+  return {
+    enabled: values[`defense.${name}.enabled`],
+    sources: values[`defense.${name}.urls`],
+    downloadConcurrency: values[`defense.${name}.download-concurrency`],
+    updateEachMs: values[`defense.${name}.update-each`],
+    action: values[`defense.${name}.action`],
+  }
 }
 
 /** Half, so that strangers alone never fill the proxy (decision W16). */

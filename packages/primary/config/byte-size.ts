@@ -41,7 +41,11 @@ export function decodeByteSize({ minBytes, maxBytes, why }: ByteSizeLimits): Dec
     const value = typeof found === 'string' ? parseByteSize(found) : undefined
     if (value === undefined) return fail('expected a size with its unit, such as "16mib"')
     if (value > maxBytes)
-      return { ok: true, value: maxBytes, notice: `lowered to ${formatByteSize(maxBytes)}, the largest there is` }
+      return {
+        ok: true,
+        value: maxBytes,
+        notice: `lowered to ${formatByteSize(maxBytes)}, the largest there is`,
+      }
     if (value >= minBytes || value === 0) return { ok: true, value }
     return { ok: true, value: minBytes, notice: `raised to ${formatByteSize(minBytes)}: ${why}` }
   }

@@ -15,7 +15,8 @@ export function maskUserInfo(text: string): string {
 
 /** What an error may show of a value of the file; what could be a secret is masked wherever it stands. */
 export function describeValue(value: unknown): string {
-  if (typeof value === 'string') return LOOKS_SECRET.test(value) ? maskSecretText(value) : quote(maskUserInfo(value))
+  if (typeof value === 'string')
+    return LOOKS_SECRET.test(value) ? maskSecretText(value) : quote(maskUserInfo(value))
   if (typeof value === 'number') return Number.isInteger(value) ? `${value}.0` : String(value)
   if (typeof value === 'bigint' || typeof value === 'boolean') return cut(String(value))
   if (value instanceof Date) return 'a date'

@@ -57,12 +57,21 @@ function buildDns({ scheme, username, host, port, path, query }: Location): DnsC
   switch (scheme) {
     case 'udp':
       if (!isAddress) return 'expected an IP address after "udp://"'
-      return path === '' ? { kind: 'udp', host: at, port: port ?? UDP_PORT } : 'expected no path after the address'
+      return path === ''
+        ? { kind: 'udp', host: at, port: port ?? UDP_PORT }
+        : 'expected no path after the address'
     case 'tls':
-      return path === '' ? { kind: 'tls', host: at, port: port ?? TLS_PORT } : 'expected no path after the host'
+      return path === ''
+        ? { kind: 'tls', host: at, port: port ?? TLS_PORT }
+        : 'expected no path after the host'
     case 'https': {
       const search = query.size === 0 ? '' : `?${query.toString()}`
-      return { kind: 'https', host: at, port: port ?? HTTPS_PORT, path: `${path === '' ? DOH_PATH : path}${search}` }
+      return {
+        kind: 'https',
+        host: at,
+        port: port ?? HTTPS_PORT,
+        path: `${path === '' ? DOH_PATH : path}${search}`,
+      }
     }
     default:
       return EXPECTED

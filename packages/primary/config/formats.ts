@@ -4,11 +4,18 @@ import { formatHostPort, type HostPort } from '#shared/dc'
 
 import { decodeHttpAddress, formatHttpAddress } from './address.ts'
 import { formatByteSize } from './byte-size.ts'
-import { decodeBoolean, decodeInteger, decodeMetricPrefix, decodeOneOf, type Decoder, MAX_COUNT } from './decoders.ts'
+import {
+  decodeBoolean,
+  decodeInteger,
+  decodeMetricPrefix,
+  decodeOneOf,
+  type Decoder,
+  MAX_COUNT,
+} from './decoders.ts'
 import { decodeDurationMs, formatDuration } from './duration.ts'
 import type { Format, Shown } from './schema-row.ts'
 
-const showAsIs = <T extends Shown>(value: T): Shown => value
+const showAsIs = (value: Shown): Shown => value
 
 /** What is shown as it was read: numbers, truth values, plain texts and lists of them. */
 export function plain<T extends Shown>(decode: Decoder<T>): Format<T> {

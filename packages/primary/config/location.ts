@@ -45,7 +45,8 @@ export function parseLocation(text: string): Location | null {
 
 /** What an error may show of a text that was meant to be a URL or a path: no credentials, no query, no bare secret. */
 export function describeLocation(found: unknown): string {
-  if (typeof found !== 'string' || !/^(?:[a-z][a-z0-9+.-]*:\/\/|~?\.{0,2}\/)/i.test(found)) return describeValue(found)
+  if (typeof found !== 'string' || !/^(?:[a-z][a-z0-9+.-]*:\/\/|~?\.{0,2}\/)/i.test(found))
+    return describeValue(found)
   const shown = maskUserInfo(found).replace(/[?#][^]*$/, '?…')
   return JSON.stringify(shown.length > MAX_SHOWN_LENGTH ? `${shown.slice(0, MAX_SHOWN_LENGTH)}…` : shown)
 }

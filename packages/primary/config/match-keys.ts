@@ -3,20 +3,17 @@ import type { ConfigProblem } from '#shared/errors'
 import { isTable, type TomlTable } from './decoders.ts'
 import { describeValue, formatPath } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
-import { KEYS_WITHOUT_EFFECT, type KeyWithoutEffect } from './keys-without-effect.ts'
 import { findNearest } from './nearest.ts'
-import { type ConfigKey, SCHEMA } from './schema.ts'
+import { CONFIG_KEYS, type ConfigKey } from './schema.ts'
+import type { ConfigWarning } from './warning.ts'
 
-/** A node of the tree of known keys: a section, or one of the two sorts of leaves. */
+/** A node of the tree of known keys: a section or a leaf. */
 type KnownKey =
   | { kind: 'section'; name: string; children: Map<string, KnownKey> }
   | { kind: 'value'; name: string; key: ConfigKey }
-  | { kind: 'no-effect'; name: string; row: KeyWithoutEffect }
 
 type Section = Extract<KnownKey, { kind: 'section' }>
 
-// The keys of an object literal with this mapped type are exactly its keys, which Object.keys forgets.
-export const CONFIG_KEYS = Object.keys(SCHEMA) as readonly ConfigKey[]
 const ROOT: Section = buildKnownKeys()
 
 /** Everything that may stand above the first section or open one: lower case to the usual spelling. */
@@ -28,19 +25,16 @@ export interface MatchedKeys {
   readonly found: ReadonlyMap<ConfigKey, { readonly path: readonly string[]; readonly value: unknown }>
   readonly problems: readonly ConfigProblem[]
   /** Keys nobody knows: ignored, and perhaps the reason why another key is missing. */
-  readonly unknown: readonly ConfigProblem[]
-  /** Keys of the reference that do nothing here. */
-  readonly withoutEffect: readonly ConfigProblem[]
+  readonly unknown: readonly ConfigWarning[]
 }
 
 /** Pairs the keys of a file with those of the schema, letter case aside (decision C2). */
 export function matchKeys(file: TomlTable, lines: KeyLines): MatchedKeys {
   const found = new Map<ConfigKey, { path: readonly string[]; value: unknown }>()
   const problems: ConfigProblem[] = []
-  const unknown: ConfigProblem[] = []
-  const withoutEffect: ConfigProblem[] = []
+  const unknown: ConfigWarning[] = []
   matchSection(file, ROOT, [])
-  return { found, problems, unknown, withoutEffect }
+  return { found, problems, unknown }
 
   function matchSection(table: TomlTable, section: Section, parent: readonly string[]): void {
     const spellings = new Map<string, string>()
@@ -48,7 +42,7 @@ export function matchKeys(file: TomlTable, lines: KeyLines): MatchedKeys {
       const path = [...parent, written]
       const known = section.children.get(written.toLowerCase())
       if (known === undefined) {
-        unknown.push(report(path, explainUnknown(written, section)))
+        unknown.push({ kind: 'unknown', ...report(path, explainUnknown(written, section)) })
         continue
       }
       const other = spellings.get(known.name)
@@ -58,7 +52,6 @@ export function matchKeys(file: TomlTable, lines: KeyLines): MatchedKeys {
       }
       spellings.set(known.name, written)
       if (known.kind === 'value') found.set(known.key, { path, value })
-      else if (known.kind === 'no-effect') withoutEffect.push(report(path, explainNoEffect(known.row)))
       else if (isTable(value)) matchSection(value, known, path)
       else problems.push({ ...report(path, 'expected a table'), found: describeValue(value) })
     }
@@ -68,11 +61,6 @@ export function matchKeys(file: TomlTable, lines: KeyLines): MatchedKeys {
     const line = lines.find(path)
     return { path: formatPath(path), ...(line === undefined ? {} : { line }), expected }
   }
-}
-
-function explainNoEffect(row: KeyWithoutEffect): string {
-  const what = 'accepted, but has no effect in this version'
-  return row.instead === undefined ? what : `${what}: ${row.instead}`
 }
 
 function explainUnknown(written: string, section: Section): string {
@@ -92,7 +80,6 @@ function explainUnknown(written: string, section: Section): string {
 function buildKnownKeys(): Section {
   const root: Section = { kind: 'section', name: '', children: new Map() }
   for (const key of CONFIG_KEYS) insert(root, key, (name) => ({ kind: 'value', name, key }))
-  for (const row of KEYS_WITHOUT_EFFECT) insert(root, row.key, (name) => ({ kind: 'no-effect', name, row }))
   return root
 }
 

@@ -17,7 +17,9 @@ export function isOutside(text: string): boolean {
 
 /** What an error may call a text of {@link isOutside}: the name of the variable or the file, never its contents. */
 export function describeOutside(text: string): string {
-  return text.startsWith(ENV) ? `"${ENV}${describeName(text.slice(ENV.length))}"` : `"${FILE}${describePath(text)}"`
+  return text.startsWith(ENV)
+    ? `"${ENV}${describeName(text.slice(ENV.length))}"`
+    : `"${FILE}${describePath(text)}"`
 }
 
 /**
@@ -25,7 +27,9 @@ export function describeOutside(text: string): string {
  * Failures name the variable or the file and never show what is in it.
  */
 export function readOutside(text: string): Decoded<string> {
-  const decoded = text.startsWith(ENV) ? readVariable(text.slice(ENV.length)) : readFile(text.slice(FILE.length))
+  const decoded = text.startsWith(ENV)
+    ? readVariable(text.slice(ENV.length))
+    : readFile(text.slice(FILE.length))
   if (!decoded.ok) return { ...decoded, found: describeOutside(text) }
   return decoded
 }

@@ -4,12 +4,16 @@ import { parse, TomlError } from 'smol-toml'
 
 import { buildConfig } from './build.ts'
 import { collectDcOverrides } from './dc-overrides.ts'
+import { decodeValues, locate, type Place } from './decode-values.ts'
 import type { TomlTable } from './decoders.ts'
-import { describeSecretValue, describeValue, formatPath } from './describe.ts'
-import { findKeyLines, type KeyLines } from './key-lines.ts'
-import { CONFIG_KEYS, matchKeys, type MatchedKeys } from './match-keys.ts'
-import { type ConfigKey, type ConfigValues, SCHEMA } from './schema.ts'
+import { findUnwise } from './find-unwise.ts'
+import { foldDeprecated } from './fold-deprecated.ts'
+import { findKeyLines, KeyLines } from './key-lines.ts'
+import { holdsLiteralSecret } from './literal-secrets.ts'
+import { matchKeys } from './match-keys.ts'
+import type { ConfigKey, ConfigValues } from './schema.ts'
 import { collectUsers } from './users.ts'
+import type { ConfigWarning } from './warning.ts'
 
 /** How deep arrays and inline tables may be nested: nothing of ours needs more than two levels. */
 const MAX_TOML_DEPTH = 16
@@ -20,37 +24,59 @@ const TOML_HINTS: Readonly<Record<string, string>> = {
   'illegal character in key': ' (names with other characters than A-Z a-z 0-9 - _ need quotes)',
 }
 
+export interface ReadConfig {
+  readonly config: ProxyConfig
+  /** What holds for each key, deprecated ones folded in: for comparing and for showing. */
+  readonly values: ConfigValues
+  readonly warnings: readonly ConfigWarning[]
+  /** The file itself holds keys, a token or a password, and should be read by its owner alone. */
+  readonly holdsSecret: boolean
+}
+
 /**
- * The configuration out of the text of a TOML file.
- * @returns the config, and what is worth a warning: unknown keys, keys without effect, values that were raised
+ * The configuration out of the text of a TOML file. Environment variables and other files are read where the text
+ * refers to them.
+ * @returns the config, and what is worth a warning: unknown keys, keys without effect, values taken with a change
  * @throws ConfigError with every problem at once (decision C1)
  */
-export function readConfig(
-  text: string,
-  options: { fileName: string },
-): { config: ProxyConfig; warnings: readonly ConfigProblem[] } {
+export function readConfig(text: string, options: { fileName: string }): ReadConfig {
   // Editors on Windows begin a file with it.
   const body = text.startsWith('\uFEFF') ? text.slice(1) : text
-  const file = parseToml(body, options.fileName)
-  const lines = findKeyLines(body)
-  const matched = matchKeys(file, lines)
-  const { values, failed, ...decoded } = decodeValues(matched, lines)
-  const users = collectUsers(values.secrets, values.secret, lines)
-  const dc = collectDcOverrides(values.dc, lines)
+  return readTable(parseToml(body, options.fileName), findKeyLines(body))
+}
 
-  const { config, missing } = buildConfig(values, users.users, dc.overrides)
+/** As {@link readConfig}, from a table as the parser gives it: integers are bigint. */
+export function readTable(file: TomlTable, lines: KeyLines = new KeyLines(new Map())): ReadConfig {
+  const matched = matchKeys(file, lines)
+  const decoded = decodeValues(matched, lines)
+  const folded = foldDeprecated(decoded.values, decoded.given)
+  const users = collectUsers(folded.secrets, folded.secret, lines)
+  const dc = collectDcOverrides(folded.dc, lines)
+  const hasSection = Object.keys(folded.secrets).length > 0
+  const values: ConfigValues = { ...folded, dc: dc.overrides, secrets: hasSection ? users.users : [] }
+
+  const { config, missing } = buildConfig(values, users.users)
   const problems = [...matched.problems, ...decoded.problems, ...users.problems, ...dc.problems]
   // What was tried and failed is not reported as missing as well.
-  const tried = new Set<string>([...failed, ...users.misplacedKeys])
+  const tried = new Set<string>([...decoded.failed, ...users.misplacedKeys])
   if (users.problems.length > users.misplacedKeys.size) tried.add('secrets')
   for (const gap of missing) if (!gap.keys.some((key) => tried.has(key))) problems.push(gap.problem)
   if (config === null || problems.length > 0)
     throw new ConfigError(sortByLine([...problems, ...matched.unknown]))
 
-  const warnings = [...matched.unknown, ...matched.withoutEffect, ...decoded.warnings, ...users.warnings]
-  if (values.secret !== null && Object.keys(values.secrets).length > 0)
-    warnings.push({ ...locate(['secret'], lines), expected: 'ignored, because [secrets] has users' })
-  return { config, warnings: sortByLine(warnings) }
+  const place = (key: ConfigKey): Place => locate(matched.found.get(key)?.path ?? key.split('.'), lines)
+  const warnings = [
+    ...matched.unknown,
+    ...decoded.warnings,
+    ...users.warnings,
+    ...findUnwise(folded, place),
+    ...(folded.secret !== null && hasSection ? [warnOfUnusedSecret(place('secret'))] : []),
+  ]
+  return { config, values, warnings: sortByLine(warnings), holdsSecret: holdsLiteralSecret(matched.found) }
+}
+
+function warnOfUnusedSecret(place: Place): ConfigWarning {
+  return { kind: 'no-effect', ...place, expected: 'ignored, because [secrets] has users' }
 }
 
 function parseToml(text: string, fileName: string): TomlTable {
@@ -68,40 +94,7 @@ function parseToml(text: string, fileName: string): TomlTable {
   }
 }
 
-function decodeValues(
-  matched: MatchedKeys,
-  lines: KeyLines,
-): { values: ConfigValues; failed: Set<ConfigKey>; problems: ConfigProblem[]; warnings: ConfigProblem[] } {
-  const failed = new Set<ConfigKey>()
-  const problems: ConfigProblem[] = []
-  const warnings: ConfigProblem[] = []
-  const values: Partial<Record<ConfigKey, unknown>> = {}
-  for (const key of CONFIG_KEYS) {
-    const found = matched.found.get(key)
-    values[key] = SCHEMA[key].default
-    if (found === undefined) continue
-    const decoded = SCHEMA[key].decode(found.value)
-    const at = locate(found.path, lines)
-    if (!decoded.ok) {
-      failed.add(key)
-      const describe = key === 'secret' ? describeSecretValue : describeValue
-      problems.push({ ...at, found: decoded.found ?? describe(found.value), expected: decoded.expected })
-      continue
-    }
-    values[key] = decoded.value
-    if (decoded.notice !== undefined)
-      warnings.push({ ...at, found: describeValue(found.value), expected: decoded.notice })
-  }
-  // Each value came from the row of its own key, a relation that does not survive the loop.
-  return { values: values as ConfigValues, failed, problems, warnings }
-}
-
-function locate(path: readonly string[], lines: KeyLines): { path: string; line?: number } {
-  const line = lines.find(path)
-  return { path: formatPath(path), ...(line === undefined ? {} : { line }) }
-}
-
 /** What has no line concerns the file as a whole and comes first. */
-function sortByLine(problems: readonly ConfigProblem[]): ConfigProblem[] {
+function sortByLine<T extends ConfigProblem>(problems: readonly T[]): T[] {
   return problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0))
 }

@@ -1,13 +1,7 @@
 import type { Decoder } from './decoders.ts'
 
 /** A value as a person may see it: texts as they stand in the file, secrets masked; null for nothing at all. */
-export type Shown =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Shown[]
-  | { readonly [name: string]: Shown }
+export type Shown = null | boolean | number | string | readonly Shown[] | { readonly [name: string]: Shown }
 
 /** How a value is written: read from the file, and shown again. */
 export interface Format<Read, Value = Read> {

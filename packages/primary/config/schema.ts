@@ -9,9 +9,11 @@ import { GLOBAL_ROWS, type GlobalValues } from './rows/global.ts'
 import { NETWORK_ROWS, type NetworkValues } from './rows/network.ts'
 import { PERFORMANCE_ROWS, type PerformanceValues } from './rows/performance.ts'
 import { STATS_ROWS, type StatsValues } from './rows/stats.ts'
+import { THROTTLE_ROWS, type ThrottleValues } from './rows/throttle.ts'
 import type { Rows, SchemaRow, Shown } from './schema-row.ts'
 
 type PlainValues = GlobalValues &
+  ThrottleValues &
   DomainFrontingValues &
   NetworkValues &
   DefenseValues &
@@ -59,6 +61,7 @@ const TABLE_ROWS: TableRows = {
 /** Every key: its grammar, its default (decision C4), what a running process does with a change, what it is for. */
 export const SCHEMA: Rows<PlainValues> & TableRows = {
   ...GLOBAL_ROWS,
+  ...THROTTLE_ROWS,
   ...DOMAIN_FRONTING_ROWS,
   ...NETWORK_ROWS,
   ...DEFENSE_ROWS,
@@ -71,8 +74,8 @@ export const SCHEMA: Rows<PlainValues> & TableRows = {
 export const CONFIG_KEYS = Object.keys(SCHEMA) as readonly ConfigKey[]
 
 /** A value as a person may see it, secrets masked. */
-export function showValue<K extends ConfigKey>(key: K, values: ConfigValues): Shown {
+export function showValue(key: ConfigKey, values: ConfigValues): Shown {
   // The row and the value belong to the same key, a relation that the union of all rows does not express.
-  const show = SCHEMA[key].show as (value: ConfigValues[K]) => Shown
+  const show = SCHEMA[key].show as (value: unknown) => Shown
   return show(values[key])
 }

@@ -22,7 +22,8 @@ const EXPECTED: Readonly<Record<SecretParseCode, string>> = {
 const BROKEN_HEX = 'expected pairs of hex digits to the end: this secret begins like hex, but is not'
 
 const decodeSecret: Decoder<Secret> = (found) => {
-  if (typeof found !== 'string') return { ...fail('expected a secret in quotes'), found: describeSecretValue(found) }
+  if (typeof found !== 'string')
+    return { ...fail('expected a secret in quotes'), found: describeSecretValue(found) }
   if (!isOutside(found)) return decodeText(found, describeSecretValue(found))
   const text = readOutside(found)
   return text.ok ? decodeText(text.value, `the contents of ${describeOutside(found)}`) : text

@@ -32,7 +32,8 @@ const decodeProxy: Decoder<UpstreamProxy> = (found) => {
     found: describeLocation(found),
   })
   // socks5h is the same: names go to the server unresolved either way (operator.md §10.6).
-  if (location === null || !/^socks5h?$/.test(location.scheme) || !isDialable(location.host)) return refuse(EXPECTED)
+  if (location === null || !/^socks5h?$/.test(location.scheme) || !isDialable(location.host))
+    return refuse(EXPECTED)
   const { username, password, query } = location
   if (Math.max(...[username, password].map((text) => Buffer.byteLength(text ?? ''))) > MAX_CREDENTIAL_BYTES)
     return refuse(`expected a user name and a password of at most ${MAX_CREDENTIAL_BYTES} bytes each`)

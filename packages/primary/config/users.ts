@@ -8,6 +8,7 @@ import type { KeyLines } from './key-lines.ts'
 import { GLOBAL_KEYS } from './match-keys.ts'
 import { findNearest } from './nearest.ts'
 import { decodeSecrets, type SecretList } from './secrets.ts'
+import type { ConfigWarning } from './warning.ts'
 
 /** The user of a file that has only a `secret` (operator.md §1.3). */
 const DEFAULT_USER = 'default'
@@ -20,7 +21,7 @@ export interface UsersResult {
   /** Sorted bytewise by name. */
   readonly users: readonly UserConfig[]
   readonly problems: readonly ConfigProblem[]
-  readonly warnings: readonly ConfigProblem[]
+  readonly warnings: readonly ConfigWarning[]
   /** Global keys that were written after `[secrets]` and so became entries of it. */
   readonly misplacedKeys: ReadonlySet<string>
 }
@@ -33,7 +34,7 @@ export interface UsersResult {
 export function collectUsers(section: TomlTable, single: SecretList | null, lines: KeyLines): UsersResult {
   const users: UserConfig[] = []
   const problems: ConfigProblem[] = []
-  const warnings: ConfigProblem[] = []
+  const warnings: ConfigWarning[] = []
   const misplacedKeys = new Set<string>()
 
   for (const [name, value] of Object.entries(section)) {
@@ -61,7 +62,11 @@ export function collectUsers(section: TomlTable, single: SecretList | null, line
     }
     // Of all global keys only this one can hold what a user holds, and so pass for a user unnoticed.
     if (globalKey === 'secret')
-      warnings.push({ ...at, expected: `this is a user called "${name}"; ${explainMisplaced(globalKey)}` })
+      warnings.push({
+        kind: 'unwise',
+        ...at,
+        expected: `this is a user called "${name}"; ${explainMisplaced(globalKey)}`,
+      })
     if (isTable(value)) warnings.push(...findUnknownUserKeys(path, value, lines))
     users.push({ name, secrets: decoded.value })
   }
@@ -115,14 +120,19 @@ function normalizeHost(host: string): string {
   return host.replace(/\.$/, '').toLowerCase()
 }
 
-function findUnknownUserKeys(path: readonly string[], table: TomlTable, lines: KeyLines): ConfigProblem[] {
+function findUnknownUserKeys(path: readonly string[], table: TomlTable, lines: KeyLines): ConfigWarning[] {
   return Object.keys(table)
     .filter((key) => !isUserKey(key))
     .map((key) => {
       const nearest = findNearest(key, USER_KEYS)
       const hint =
         nearest === undefined ? 'unknown key, ignored' : `unknown key, ignored: did you mean ${nearest}?`
-      return { path: formatPath([...path, key]), ...lineOf(lines, [...path, key]), expected: hint }
+      return {
+        kind: 'unknown',
+        path: formatPath([...path, key]),
+        ...lineOf(lines, [...path, key]),
+        expected: hint,
+      }
     })
 }
 

@@ -3,8 +3,9 @@ import { METHODS } from 'node:http'
 import { getSystemErrorMessage } from 'node:util'
 
 import fastify, { type FastifyInstance, type RouteHandlerMethod } from 'fastify'
+import { formatHttpAddress } from '#primary/config/address'
 import type { HttpAddress } from '#shared/config'
-import { formatHostPort, type HostPort } from '#shared/dc'
+import type { HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
 
 import { removeStaleSocket } from './unix-socket.ts'
@@ -101,11 +102,6 @@ export async function listenHttp(
       await server.close()
     },
   }
-}
-
-/** `127.0.0.1:9090`, `unix:/run/mtg.sock` */
-export function formatHttpAddress(address: HttpAddress): string {
-  return 'path' in address ? `unix:${address.path}` : formatHostPort(address)
 }
 
 /** What the system says, without the address that Node repeats in its message. */

@@ -40,6 +40,8 @@ export function dialFirst<T>(options: DialOptions<T>): Promise<Dialled<T>> {
     const attempts = new AbortController()
     let next = 0
     const pending = new Set<HostPort>()
+    /** Those that had their stagger's time and said nothing. */
+    const silent = new Set<HostPort>()
     let settled = false
     let stagger: NodeJS.Timeout | undefined
 
@@ -59,19 +61,25 @@ export function dialFirst<T>(options: DialOptions<T>): Promise<Dialled<T>> {
       if (address === undefined) return
       next += 1
       pending.add(address)
-      if (next < addresses.length) stagger = setTimeout(startNext, STAGGER_MS)
+      const startAnother = (): void => {
+        silent.add(address)
+        startNext()
+      }
+      if (next < addresses.length) stagger = setTimeout(startAnother, STAGGER_MS)
       dialOne(address, options, attempts.signal).then(
         (connection) => {
           if (settled) return options.discard(connection)
           settle()
-          pending.delete(address)
-          for (const silent of earlier(pending, address, addresses))
-            options.onFailure?.(silent, noAnswer(silent))
+          const before = addresses.slice(0, addresses.indexOf(address))
+          for (const passed of before) {
+            if (silent.has(passed)) options.onFailure?.(passed, noAnswer(passed))
+          }
           resolve({ connection, address })
         },
         (error: unknown) => {
           if (settled) return
           pending.delete(address)
+          silent.delete(address)
           const failure = toDialError(error, address)
           options.onFailure?.(address, failure)
           if (next < addresses.length) return startNext()
@@ -103,15 +111,6 @@ async function dialOne<T>(address: HostPort, options: DialOptions<T>, attempts: 
     clearTimeout(timer)
     attempts.removeEventListener('abort', cancel)
   }
-}
-
-/** Addresses that had their stagger's time and more, and said nothing. */
-function earlier(
-  pending: ReadonlySet<HostPort>,
-  winner: HostPort,
-  addresses: readonly HostPort[],
-): HostPort[] {
-  return addresses.slice(0, addresses.indexOf(winner)).filter((address) => pending.has(address))
 }
 
 function noAnswer(address: HostPort): DialError {

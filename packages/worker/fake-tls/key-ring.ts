@@ -83,7 +83,7 @@ export class KeyRing {
     }
     const attempt = new Attempt(hello, clock)
     const likely = host.byUserSlot.get(userHint) ?? []
-    let found = attempt.tryKeys(likely, 0, likely.length)
+    let found = attempt.tryKeys(likely, 0, KEYS_PER_SLICE)
     found ??= attempt.tryKeys(host.recent, 0, host.recent.length)
     for (let from = 0; found === null && from < host.keys.length; from += KEYS_PER_SLICE) {
       if (from > 0) await this.#turns.next()

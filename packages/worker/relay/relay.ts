@@ -12,6 +12,7 @@ export type RelayEnd = 'ended' | 'client-error' | 'far-error'
 export class Relay {
   readonly #client: ByteSocket
   readonly #far: ByteSocket
+  readonly #mirrorsResets: boolean
   readonly #onHalfClosed: () => void
   readonly #onEnd: (end: RelayEnd) => void
   #open: number
@@ -19,16 +20,18 @@ export class Relay {
 
   /**
    * @param far the data centre or the fronting site
+   * @param mirrorsResets a reset of the far side is passed on as one, so that a fronted peer sees what the site does
    * @param onHalfClosed one side has sent its FIN: the other one gets a shorter limit
    * @param onEnd both sockets are closed
    */
   constructor(
     client: ByteSocket,
     far: ByteSocket,
-    events: { onHalfClosed: () => void; onEnd: (end: RelayEnd) => void },
+    events: { mirrorsResets: boolean; onHalfClosed: () => void; onEnd: (end: RelayEnd) => void },
   ) {
     this.#client = client
     this.#far = far
+    this.#mirrorsResets = events.mirrorsResets
     this.#onHalfClosed = events.onHalfClosed
     this.#onEnd = events.onEnd
     this.#open = 2
@@ -68,7 +71,8 @@ export class Relay {
     this.#open -= 1
     if (this.#open === 0) return this.#onEnd(this.#end)
     this.#onHalfClosed()
-    if (other === this.#client) this.#dismissClient()
+    if (end === 'far-error' && this.#mirrorsResets) this.#client.reset()
+    else if (other === this.#client) this.#dismissClient()
     else this.#flushFar()
   }
 

@@ -29,18 +29,25 @@ export class ByteSocket {
   readonly #slots: WriteSlots
   /** Slots whose bytes the kernel has not taken yet, oldest first. */
   readonly #inFlight: (Buffer | null)[]
+  /** The lengths of those, in bytes. */
+  readonly #inFlightBytes: number[]
+  #unsentBytes: number
   #error: Error | null
   #isClosed: boolean
-  readonly #onWritten: () => void
+  readonly #onWritten: (error?: Error | null) => void
 
   private constructor(socket: Socket, slots: WriteSlots) {
     this.socket = socket
     this.#sink = IGNORE
     this.#slots = slots
     this.#inFlight = []
+    this.#inFlightBytes = []
+    this.#unsentBytes = 0
     this.#error = null
     this.#isClosed = false
-    this.#onWritten = () => {
+    this.#onWritten = (error) => {
+      const bytes = this.#inFlightBytes.shift() ?? 0
+      if (error === undefined || error === null) this.#unsentBytes -= bytes
       const slot = this.#inFlight.shift()
       if (slot !== null && slot !== undefined) this.#slots.giveBack(slot)
     }
@@ -134,12 +141,14 @@ export class ByteSocket {
   /** Write memory that stays untouched until it is sent. False: wait for `drained`. */
   write(bytes: Buffer): boolean {
     this.#inFlight.push(null)
+    this.#count(bytes.length)
     return this.socket.write(bytes, this.#onWritten)
   }
 
   /** Write the first `length` bytes of a slot, which goes back to its pool when they are sent. */
   writeSlot(slot: Buffer, length: number): boolean {
     this.#inFlight.push(slot)
+    this.#count(length)
     return this.socket.write(slot.subarray(0, length), this.#onWritten)
   }
 
@@ -150,10 +159,25 @@ export class ByteSocket {
     return this.writeSlot(slot, bytes.length)
   }
 
+  #count(bytes: number): void {
+    this.#inFlightBytes.push(bytes)
+    this.#unsentBytes += bytes
+  }
+
+  /** Written and not taken by the kernel; Node forgets its own count of it when a socket breaks. */
+  get unsentBytes(): number {
+    return this.#unsentBytes
+  }
+
   /** Send a FIN behind what is queued. */
   end(): void {
     // A second end makes an error object, even though nobody gets to see it.
     if (!this.socket.writableEnded) this.socket.end()
+  }
+
+  /** Close at once with a reset, as the other side of a relay did. */
+  reset(): void {
+    this.socket.resetAndDestroy()
   }
 
   /** Close at once; what is queued is lost. */

@@ -24,7 +24,18 @@ test('--version prints the version of the package', { timeout }, async (t) => {
 test('--help names every command, and where the links go', { timeout }, async (t) => {
   const { code, stdout, stderr } = await runProgram(t, ['--help'])
   assert.deepEqual([code, stderr], [0, ''])
-  for (const text of ['run <config-path>', 'generate-secret <hostname>', './config.toml', 'on stderr'])
+  for (const text of [
+    'start',
+    'run <config-path>',
+    'simple-run <bind-to> <secret>',
+    'generate-secret <hostname>',
+    'access <config-path>',
+    'doctor <config-path>',
+    'config check',
+    'completion',
+    './config.toml',
+    'on stderr',
+  ])
     assert.ok(stdout.includes(text), text)
 })
 
@@ -35,6 +46,11 @@ test('a wrong command line is one line on stderr and exit code 80', { timeout },
     [['run'], 'an argument is missing: see mtg-multi --help'],
     [['run', 'a', 'b'], 'unexpected argument: b'],
     [['--bogus'], 'unexpected argument: bogus'],
+    [['config'], 'an argument is missing: see mtg-multi --help'],
+    [['config', 'chekc', 'x.toml'], 'action: found "chekc", expected "check"'],
+    [['completion', 'zsh'], 'unexpected argument: zsh'],
+    [['access', 'none.toml'], 'config file none.toml does not exist'],
+    [['doctor', 'none.toml'], 'config file none.toml does not exist'],
     [['generate-secret', 'example.com', '--base64'], 'unexpected argument: base64'],
   ]
   for (const [args, message] of wrong) {
@@ -44,6 +60,35 @@ test('a wrong command line is one line on stderr and exit code 80', { timeout },
       { code: 80, stdout: '', stderr: `mtg-multi: error: ${message}\n` },
     )
   }
+})
+
+test('every command has a page of help', { timeout }, async (t) => {
+  const pages: readonly (readonly [string, readonly string[]])[] = [
+    ['access', ['--ipv4', '-I, --ipv6', '-p, --port', '-x, --hex', '--user', '--qr']],
+    ['doctor', ['--json', '--skip-native-check']],
+    ['config', ['--json']],
+    ['simple-run', ['-t, --timeout', '-s, --socks5-proxy', '--domain-fronting-host']],
+  ]
+  for (const [command, flags] of pages) {
+    const { code, stdout, stderr } = await runProgram(t, [command, '--help'])
+    assert.deepEqual([code, stderr], [0, ''])
+    for (const flag of flags) assert.ok(stdout.includes(flag), `${command} ${flag}: ${stdout}`)
+  }
+})
+
+test('completion prints a script, and the script is told the commands', { timeout }, async (t) => {
+  const script = await runProgram(t, ['completion'])
+  assert.deepEqual([script.code, script.stderr], [0, ''])
+  assert.match(script.stdout, /mtg-multi --get-yargs-completions "\$\{args\[@\]\}"/)
+  const words = await runProgram(t, ['--get-yargs-completions', 'mtg-multi', ''])
+  assert.deepEqual([words.code, words.stderr], [0, ''])
+  assert.deepEqual(
+    words.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(':')[0]),
+    ['start', 'run', 'simple-run', 'generate-secret', 'access', 'doctor', 'config', 'completion'],
+  )
 })
 
 test('generate-secret prints one line that a config accepts', { timeout }, async (t) => {

@@ -72,11 +72,12 @@ export async function runProgram(
   return { code, stdout: program.stdout, stderr: program.stderr }
 }
 
-/** A directory with these files, removed when the test ends. */
+/** A directory with these files, which only their owner can read, removed when the test ends. */
 export function makeDirectory(t: TestContext, files: Readonly<Record<string, string>> = {}): string {
   const directory = mkdtempSync(join(tmpdir(), 'mtg-test-'))
   t.after(() => rmSync(directory, { recursive: true, force: true }))
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+  for (const [name, text] of Object.entries(files))
+    writeFileSync(join(directory, name), text, { mode: 0o600 })
   return directory
 }
 

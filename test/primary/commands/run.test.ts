@@ -49,7 +49,7 @@ test(
     assert.deepEqual(stderr.trimEnd().split('\n'), [
       'mtg-multi: error: c.toml has 4 problems:',
       '  secret: required: a secret here, or users under [secrets]; make one with: mtg-multi generate-secret <hostname>',
-      '  concurrency (line 1): found "8192", expected an integer from 1 to 1000000',
+      '  concurrency (line 1): found "8192", expected an integer from 0 to 1000000',
       '  network.timeout.idle (line 2): found 5, expected a duration with its unit, such as "5s", "1m30s" or "2h"',
       '  secrets.bind-to (line 4): bind-to is a global key, but stands after [secrets] and so inside of it: move it above the first [section]',
     ])

@@ -1,19 +1,30 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { decodeHost, decodeHostPort, decodeHostPorts, decodeIpv4, decodeIpv6 } from '#primary/config/address'
-import { parseByteSize } from '#primary/config/byte-size'
+import {
+  decodeHost,
+  decodeHostPort,
+  decodeHostPorts,
+  decodeHttpAddress,
+  decodeNamedHostPort,
+  decodeNetworks,
+  decodePublicIpv4,
+  decodePublicIpv6,
+} from '#primary/config/address'
+import { formatByteSize, parseByteSize } from '#primary/config/byte-size'
 import {
   decodeAutoOrInteger,
   decodeBoolean,
-  decodeCount,
   type Decoder,
+  decodeErrorRate,
   decodeHttpPath,
+  decodeHttpPathPrefix,
   decodeMetricPrefix,
-  decodePort,
   decodePreferIp,
+  decodePrometheusPrefix,
 } from '#primary/config/decoders'
-import { decodeDurationMs, parseDurationMs } from '#primary/config/duration'
+import { decodeDurationMs, formatDuration, parseDurationMs } from '#primary/config/duration'
+import { COUNT, PORT } from '#primary/config/formats'
 import { SCHEMA } from '#primary/config/schema'
 import * as fc from 'fast-check'
 
@@ -44,24 +55,24 @@ test('booleans are TOML booleans, not texts or numbers', () => {
 
 test('counts are whole numbers up to a million', () => {
   check(
-    decodeCount(1),
+    COUNT.decode,
     [
+      [0n, 0],
       [1n, 1],
       [1_000_000n, 1_000_000],
     ],
-    [0n, -1n, 1_000_001n, 8192.0, '8192', 2n ** 70n, true],
+    [-1n, 1_000_001n, 8192.0, '8192', 2n ** 70n, true],
   )
-  check(decodeCount(0), [[0n, 0]], [-1n])
 })
 
-test('ports go from 1 to 65535', () => {
+test('ports go up to 65535, and 0 is none', () => {
   check(
-    decodePort,
+    PORT.decode,
     [
-      [1n, 1],
+      [0n, 0],
       [65_535n, 65_535],
     ],
-    [0n, 65_536n, -1n, '443', 443.5],
+    [65_536n, -1n, '443', 443.5],
   )
 })
 
@@ -78,7 +89,7 @@ test('address preferences are known in any letter case', () => {
 
 test('durations are read as Go reads them', () => {
   check(
-    decodeDurationMs(0),
+    decodeDurationMs,
     [
       ['5s', 5000],
       ['1h30m', 5_400_000],
@@ -91,11 +102,37 @@ test('durations are read as Go reads them', () => {
       ['0.1s', 100],
       ['1us', 1],
       ['500µs', 1],
+      ['1ns', 1],
+      ['+5s', 5000],
       ['576h', 2_073_600_000],
     ],
-    ['5', '', 's', '-5s', '1d', '5 sec', 5n, 5.5, '1s2', '1..5s', '25d', '600h', '1e3s', true],
+    ['5', '', 's', '-5s', '1d', '5 sec', 5n, 5.5, '1s2', '1..5s', '25d', '1e3s', '+', '5s+', true],
   )
-  check(decodeDurationMs(1), [['1ns', 1]], ['0', '0s'])
+})
+
+test('a duration that no timer can wait for is lowered, for the reference starts with it', () => {
+  assert.deepEqual(decodeDurationMs('720h'), {
+    ok: true,
+    value: 596 * 3_600_000,
+    notice: 'lowered to 596h, the longest there is',
+  })
+})
+
+test('a duration is shown as it may be written', () => {
+  const shown: readonly (readonly [number, string])[] = [
+    [0, '0s'],
+    [1, '1ms'],
+    [5000, '5s'],
+    [90_000, '1m30s'],
+    [86_400_000, '24h'],
+    [3_600_001, '1h1ms'],
+  ]
+  for (const [durationMs, text] of shown) assert.equal(formatDuration(durationMs), text)
+  fc.assert(
+    fc.property(fc.nat(2 ** 31), (durationMs) =>
+      assert.equal(parseDurationMs(formatDuration(durationMs)), durationMs),
+    ),
+  )
 })
 
 test('a duration means the sum of its parts, however they are spaced', () => {
@@ -128,14 +165,24 @@ test('sizes are read with their units', () => {
     assert.equal(parseByteSize(text), undefined, text)
 })
 
-test('a small replay set is raised, a huge one refused', () => {
+test('a size is shown as it may be written', () => {
+  for (const text of ['1b', '1000b', '128kib', '16mib', '3gib']) {
+    assert.equal(formatByteSize(parseByteSize(text) ?? 0), text)
+  }
+})
+
+test('a small replay set is raised, a huge one lowered', () => {
   const { decode } = SCHEMA['defense.anti-replay.max-size']
   const raised = decode('1mib')
   assert.ok(raised.ok)
   assert.equal(raised.value, 2 ** 24)
   assert.match(raised.notice ?? '', /^raised to 16mib/)
   assert.deepEqual(decode('32mib'), { ok: true, value: 2 ** 25 })
-  assert.ok(!decode('1eb').ok)
+  assert.deepEqual(decode('1eb'), {
+    ok: true,
+    value: 2 ** 30,
+    notice: 'lowered to 1gib, the largest there is',
+  })
   assert.ok(!decode(16n).ok)
 })
 
@@ -148,6 +195,8 @@ test('addresses are IP literals or localhost, with a port', () => {
       ['[2001:DB8:0:0::1]:1', { host: '2001:db8::1', port: 1 }],
       ['localhost:65535', { host: '127.0.0.1', port: 65_535 }],
       ['127.0.0.1:0443', { host: '127.0.0.1', port: 443 }],
+      ['127.0.0.1:00000443', { host: '127.0.0.1', port: 443 }],
+      ['[127.0.0.1]:443', { host: '127.0.0.1', port: 443 }],
     ],
     [
       '0.0.0.0',
@@ -158,8 +207,8 @@ test('addresses are IP literals or localhost, with a port', () => {
       '::1:443',
       '[::1]',
       '[fe80::1%eth0]:443',
-      '[127.0.0.1]:443',
       'example.com:443',
+      'unix:/run/x.sock',
       '1.2.3:443',
       '01.2.3.4:443',
       '0.0.0.0:-1',
@@ -181,9 +230,63 @@ test('a list of addresses names the one that is wrong, or there twice', () => {
   assert.ok(!decodeHostPorts([]).ok)
 })
 
-test('public addresses belong to their family', () => {
-  check(decodeIpv4, [['203.0.113.1', '203.0.113.1']], ['2001:db8::1', '203.0.113', '', 1n, '203.0.113.1:443'])
-  check(decodeIpv6, [['2001:DB8:0::1', '2001:db8::1']], ['203.0.113.1', '[2001:db8::1]', 'fe80::1%eth0', ''])
+test('a server of ours may have a UNIX socket, by its absolute path', () => {
+  check(
+    decodeHttpAddress,
+    [
+      ['127.0.0.1:9090', { host: '127.0.0.1', port: 9090 }],
+      ['unix:/run/mtg multi/api.sock', { path: '/run/mtg multi/api.sock' }],
+    ],
+    ['unix:', 'unix:api.sock', 'unix:~/api.sock', `unix:/${'a'.repeat(103)}`, 'unix:/a\0b', 'localhost', 1n],
+  )
+})
+
+test('what is dialled may have a host name', () => {
+  check(
+    decodeNamedHostPort,
+    [
+      ['statsd:8125', { host: 'statsd', port: 8125 }],
+      ['[::1]:8125', { host: '::1', port: 8125 }],
+      ['localhost:1', { host: '127.0.0.1', port: 1 }],
+    ],
+    ['statsd', ':8125', 'a b:1', '1.2.3:1', 'udp://statsd:8125', 'statsd:0'],
+  )
+})
+
+test('public addresses belong to their family; the other one is ignored with a notice', () => {
+  check(
+    decodePublicIpv4,
+    [
+      ['203.0.113.1', '203.0.113.1'],
+      ['::ffff:203.0.113.1', '203.0.113.1'],
+    ],
+    ['203.0.113', 1n, '203.0.113.1:443', 'fe80::1%eth0'],
+  )
+  check(decodePublicIpv6, [['2001:DB8:0::1', '2001:db8::1']], ['[2001:db8::1]', 'fe80::1%eth0', 'x'])
+  assert.deepEqual(decodePublicIpv4('2001:db8::1'), {
+    ok: true,
+    value: null,
+    notice: 'ignored, because it is an IPv6 address: write it to public-ipv6',
+  })
+  assert.deepEqual(decodePublicIpv6('203.0.113.1'), {
+    ok: true,
+    value: null,
+    notice: 'ignored, because it is an IPv4 address: write it to public-ipv4',
+  })
+})
+
+test('networks are addresses with or without a length, without their host bits', () => {
+  check(
+    decodeNetworks,
+    [
+      ['127.0.0.1', ['127.0.0.1/32']],
+      [
+        ['10.1.2.3/8', '::1', '2001:DB8::5/32', '0.0.0.0/0'],
+        ['10.0.0.0/8', '::1/128', '2001:db8::/32', '0.0.0.0/0'],
+      ],
+    ],
+    [[], '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', 'x', '10.0.0.0/-1', '::1/129', 1n, 'fe80::1%eth0'],
+  )
 })
 
 test('a fronting host is a DNS name or an IP address, nothing more', () => {
@@ -195,8 +298,13 @@ test('a fronting host is a DNS name or an IP address, nothing more', () => {
       ['::1', '::1'],
       ['example.com', 'example.com'],
     ],
-    ['example.com:443', 'https://example.com', 'a b', '', 'a/b', 'a?b', '999.1.1.1', 1n],
+    ['example.com:443', 'https://example.com', 'a b', '', 'a/b', 'a?b', '[::1]', 1n],
   )
+  for (const odd of ['999.1.1.1', 'a..b', 'exa(mple', 'a'.repeat(300)]) {
+    const decoded = decodeHost(odd)
+    assert.ok(decoded.ok && decoded.value === odd, odd)
+    assert.match(decoded.notice ?? '', /not a name that DNS can have/)
+  }
 })
 
 test('paths get one slash in front and none behind', () => {
@@ -208,8 +316,33 @@ test('paths get one slash in front and none behind', () => {
       ['metrics', '/metrics'],
       ['//a/b//', '/a/b'],
     ],
-    ['/a b', '/a?b', '/a#b', 1n, '/ä', 'a'.repeat(2000)],
+    [1n, 'a'.repeat(2000), '\ud800'],
   )
+  check(
+    decodeHttpPathPrefix,
+    [
+      ['', ''],
+      ['/', ''],
+      ['mtg/', '/mtg'],
+    ],
+    [1n],
+  )
+})
+
+test('a path that cannot be asked for as it stands is percent-encoded, with a notice', () => {
+  const encoded: readonly (readonly [string, string])[] = [
+    ['/a b', '/a%20b'],
+    ['/a?b', '/a%3Fb'],
+    ['/a#b', '/a%23b'],
+    ['/ä', '/%C3%A4'],
+  ]
+  for (const [path, value] of encoded)
+    assert.deepEqual(decodeHttpPath(path), {
+      ok: true,
+      value,
+      notice: 'percent-encoded, as clients ask for it',
+    })
+  assert.deepEqual(decodeHttpPath('/a%20b'), { ok: true, value: '/a%20b' })
 })
 
 test('metric prefixes are small letters and digits', () => {
@@ -220,6 +353,20 @@ test('metric prefixes are small letters and digits', () => {
       ['mtg2', 'mtg2'],
     ],
     ['', 'mtg.', 'mtg_x', 'MTG', 1n],
+  )
+  check(decodeMetricPrefix, [['1mtg', '1mtg']], [])
+  check(decodePrometheusPrefix, [['m1', 'm1']], ['1mtg', '', 'M'])
+})
+
+test('an error rate is any number from 0 to 100', () => {
+  check(
+    decodeErrorRate,
+    [
+      [0.001, 0.001],
+      [5n, 5],
+      [99.9, 99.9],
+    ],
+    [100n, -1n, -0.1, '0.1', Number.NaN, true],
   )
 })
 

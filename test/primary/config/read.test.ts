@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 
 import { readConfig } from '#primary/config/read'
-import { CONFIG_KEYS } from '#primary/config/match-keys'
-import { KEYS_WITHOUT_EFFECT } from '#primary/config/keys-without-effect'
-import type { ProxyConfig } from '#shared/config'
+import { CONFIG_KEYS } from '#primary/config/schema'
+import { formatConfigWarning } from '#primary/config/warning'
+import type { IpListConfig, ProxyConfig } from '#shared/config'
 import { BUILT_IN_DCS } from '#shared/dc'
 import { ConfigError, formatConfigProblem } from '#shared/errors'
 import * as fc from 'fast-check'
 
+const THIS_FILE = fileURLToPath(import.meta.url)
 const KEY = '000102030405060708090a0b0c0d0e0f'
 const SECRET = `ee${KEY}6578616d706c652e636f6d`
 const MINIMAL = `secret = "${SECRET}"\nbind-to = "0.0.0.0:3128"\n`
@@ -19,7 +21,7 @@ function read(text: string): ProxyConfig {
 }
 
 function warningsOf(text: string): readonly string[] {
-  return readConfig(text, { fileName: 'config.toml' }).warnings.map(formatConfigProblem)
+  return readConfig(text, { fileName: 'config.toml' }).warnings.map(formatConfigWarning)
 }
 
 /** Every problem as an operator reads it; empty if the text is a good config. */
@@ -34,6 +36,14 @@ function problemsOf(text: string): readonly string[] {
   }
 }
 
+const NO_IP_LIST: IpListConfig = {
+  enabled: false,
+  sources: [],
+  downloadConcurrency: 2,
+  updateEachMs: 86_400_000,
+  action: 'close',
+}
+
 test('a secret and an address are enough, and everything else has its default', () => {
   assert.deepEqual(read(MINIMAL), {
     debug: false,
@@ -41,18 +51,44 @@ test('a secret and an address are enough, and everything else has its default', 
       { name: 'default', secrets: [{ key: new Uint8Array(Buffer.from(KEY, 'hex')), host: 'example.com' }] },
     ],
     bindTo: [{ host: '0.0.0.0', port: 3128 }],
+    listenBacklog: 4096,
+    reusePort: false,
+    proxyProtocolListener: false,
+    proxyProtocolTrusted: ['0.0.0.0/0', '::/0'],
     apiBindTo: null,
+    apiToken: null,
+    apiPathPrefix: '',
+    stateFile: null,
     concurrency: 8192,
     preferIp: 'prefer-ipv6',
     tolerateTimeSkewnessMs: 5000,
     allowFallbackOnUnknownDc: false,
     publicIpv4: null,
     publicIpv6: null,
+    autoUpdate: false,
     shutdownTimeoutMs: 30_000,
-    domainFronting: { host: null, port: 443, maxConnections: 4096 },
-    network: { timeout: { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 } },
-    defense: { antiReplay: { enabled: true, maxSizeBytes: 16 * 2 ** 20 } },
+    throttle: { maxConnections: 0, checkIntervalMs: 5000, action: 'close' },
+    domainFronting: { host: null, port: 443, maxConnections: 4096, proxyProtocol: false },
+    network: {
+      dns: { kind: 'system' },
+      proxies: [],
+      timeout: { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 },
+      keepAlive: { enabled: true, idleMs: 15_000, intervalMs: 15_000, count: 9 },
+      tcpNotSentLowatBytes: 131_072,
+    },
+    defense: {
+      antiReplay: { enabled: true, maxSizeBytes: 16 * 2 ** 20 },
+      blocklist: NO_IP_LIST,
+      allowlist: NO_IP_LIST,
+      doppelganger: { urls: [], repeatsPerRaid: 10, raidEachMs: 21_600_000, drs: false, pacing: 'burst' },
+    },
     stats: {
+      statsd: {
+        enabled: false,
+        address: { host: '127.0.0.1', port: 8888 },
+        metricPrefix: 'mtg',
+        tagFormat: 'datadog',
+      },
       prometheus: {
         enabled: false,
         bindTo: { host: '127.0.0.1', port: 3129 },
@@ -70,22 +106,58 @@ test('each key arrives where it belongs', () => {
   const config = read(`
 debug = true
 bind-to = ["127.0.0.1:443", "[::1]:443"]
-api-bind-to = "127.0.0.1:9090"
+listen-backlog = 7
+reuse-port = true
+proxy-protocol-listener = true
+proxy-protocol-trusted = "10.1.2.3/8"
+api-bind-to = "unix:/run/api.sock"
+api-token = "0123456789abcdef"
+api-path-prefix = "mtg"
+state-file = "/var/state"
 concurrency = 3
 prefer-ip = "only-ipv4"
+auto-update = true
 tolerate-time-skewness = "7s"
 allow-fallback-on-unknown-dc = true
 public-ipv4 = "203.0.113.1"
 public-ipv6 = "2001:db8::1"
 shutdown-timeout = "0"
+[throttle]
+max-connections = 2
+check-interval = "1s"
+action = "front"
 [domain-fronting]
 host = "10.0.0.1"
 port = 8443
+proxy-protocol = true
 [network]
+dns = "1.1.1.1"
+proxies = ["", "socks5://u:p@10.0.0.2"]
+keep-alive = { disabled = true, idle = "1s", interval = "2s", count = 3 }
+tcp-not-sent-lowat = "64kb"
 timeout = { tcp = "1s", http = "2s", idle = "3s", handshake = "4s" }
 [defense.anti-replay]
 enabled = false
 max-size = "32mib"
+[defense.blocklist]
+enabled = true
+urls = ["https://example.com/list", "${THIS_FILE}"]
+download-concurrency = 3
+update-each = "1h"
+action = "front"
+[defense.allowlist]
+urls = "http://example.com/list"
+[defense.doppelganger]
+urls = ["https://example.com/"]
+repeats-per-raid = 4
+raid-each = "5h"
+drs = true
+pacing = "full"
+[stats.statsd]
+enabled = true
+address = "statsd:8125"
+metric-prefix = "s"
+tag-format = "Graphite"
 [stats.prometheus]
 enabled = true
 bind-to = "127.0.0.1:1"
@@ -109,18 +181,71 @@ anna = "${SECRET}"
         { host: '127.0.0.1', port: 443 },
         { host: '::1', port: 443 },
       ],
-      apiBindTo: { host: '127.0.0.1', port: 9090 },
+      listenBacklog: 7,
+      reusePort: true,
+      proxyProtocolListener: true,
+      proxyProtocolTrusted: ['10.0.0.0/8'],
+      apiBindTo: { path: '/run/api.sock' },
+      apiToken: '0123456789abcdef',
+      apiPathPrefix: '/mtg',
+      stateFile: '/var/state',
       concurrency: 3,
       preferIp: 'only-ipv4',
       tolerateTimeSkewnessMs: 7000,
       allowFallbackOnUnknownDc: true,
       publicIpv4: '203.0.113.1',
       publicIpv6: '2001:db8::1',
+      autoUpdate: true,
       shutdownTimeoutMs: 0,
-      domainFronting: { host: '10.0.0.1', port: 8443, maxConnections: 1 },
-      network: { timeout: { tcpMs: 1000, httpMs: 2000, idleMs: 3000, handshakeMs: 4000 } },
-      defense: { antiReplay: { enabled: false, maxSizeBytes: 32 * 2 ** 20 } },
+      throttle: { maxConnections: 2, checkIntervalMs: 1000, action: 'front' },
+      domainFronting: { host: '10.0.0.1', port: 8443, maxConnections: 1, proxyProtocol: true },
+      network: {
+        dns: { kind: 'udp', host: '1.1.1.1', port: 53 },
+        proxies: [
+          { kind: 'direct' },
+          {
+            kind: 'socks5',
+            host: '10.0.0.2',
+            port: 1080,
+            username: 'u',
+            password: 'p',
+            openThreshold: 5,
+            halfOpenTimeoutMs: 60_000,
+            resetFailuresTimeoutMs: 10_000,
+          },
+        ],
+        timeout: { tcpMs: 1000, httpMs: 2000, idleMs: 3000, handshakeMs: 4000 },
+        keepAlive: { enabled: false, idleMs: 1000, intervalMs: 2000, count: 3 },
+        tcpNotSentLowatBytes: 65_536,
+      },
+      defense: {
+        antiReplay: { enabled: false, maxSizeBytes: 32 * 2 ** 20 },
+        blocklist: {
+          enabled: true,
+          sources: [
+            { kind: 'url', url: 'https://example.com/list' },
+            { kind: 'file', path: THIS_FILE },
+          ],
+          downloadConcurrency: 3,
+          updateEachMs: 3_600_000,
+          action: 'front',
+        },
+        allowlist: { ...NO_IP_LIST, sources: [{ kind: 'url', url: 'http://example.com/list' }] },
+        doppelganger: {
+          urls: ['https://example.com/'],
+          repeatsPerRaid: 4,
+          raidEachMs: 18_000_000,
+          drs: true,
+          pacing: 'full',
+        },
+      },
       stats: {
+        statsd: {
+          enabled: true,
+          address: { host: 'statsd', port: 8125 },
+          metricPrefix: 's',
+          tagFormat: 'graphite',
+        },
         prometheus: {
           enabled: true,
           bindTo: { host: '127.0.0.1', port: 1 },
@@ -152,7 +277,7 @@ test('fronting takes at most half of the proxy, and at least one connection', ()
 })
 
 test('every problem is told at once, with its line, what was found and what is right', () => {
-  const text = `concurrency = 0
+  const text = `concurrency = -1
 secret = "${SECRET.slice(0, 20)}"
 [network.timeout]
 idle = "5"
@@ -166,10 +291,10 @@ anti-replay = true
 `
   assert.deepEqual(problemsOf(text), [
     'bind-to: required: an address to listen on, such as "0.0.0.0:3128"',
-    'concurrency (line 1): found 0, expected an integer from 1 to 1000000',
+    'concurrency (line 1): found -1, expected an integer from 0 to 1000000',
     'secret (line 2): found "ee…" (20 characters), expected 16 bytes of key after the "ee": this secret is cut off',
     'network.timeout.idle (line 4): found "5", expected a duration with its unit, such as "5s", "1m30s" or "2h"',
-    'domain-fronting.port (line 6): found "443", expected an integer from 1 to 65535',
+    'domain-fronting.port (line 6): found "443", expected an integer from 0 to 65535',
     'dc.0 (line 8): expected the number of a data centre, from 1 to 32767',
     'dc.2 (line 9): found an empty array, expected at least one address',
     'defense.anti-replay (line 11): found true, expected a table',
@@ -243,32 +368,39 @@ test('known keys are known in any letter case, and count once', () => {
   ])
 })
 
-test('every key of the reference without an effect is accepted, whatever its value, and named', () => {
-  for (const { key } of KEYS_WITHOUT_EFFECT) {
-    const [warning, ...others] = warningsOf(`${key} = "x"\n${MINIMAL}`)
-    assert.match(
-      warning ?? '',
-      new RegExp(`^${key} \\(line 1\\): accepted, but has no effect in this version`),
-    )
-    assert.deepEqual(others, [])
-  }
-})
-
 test('unset, false, 0 and "" are different things', () => {
   assert.ok(read(MINIMAL).defense.antiReplay.enabled)
   assert.ok(!read(`defense.anti-replay.enabled = false\n${MINIMAL}`).defense.antiReplay.enabled)
   assert.equal(read(`shutdown-timeout = "0s"\n${MINIMAL}`).shutdownTimeoutMs, 0)
-  for (const line of [
-    'concurrency = 0',
-    'public-ipv4 = ""',
-    'network.timeout.idle = "0s"',
-    'api-bind-to = ""',
-    'bind-to = ""',
+  // Where the reference has it, zero and the empty text stand for the default, without a word.
+  const unset = `concurrency = 0
+public-ipv4 = ""
+api-bind-to = ""
+prefer-ip = ""
+tolerate-time-skewness = "0"
+[network]
+dns = ""
+timeout = { tcp = "0s", idle = "0h" }
+tcp-not-sent-lowat = "0b"
+keep-alive.count = 0
+[domain-fronting]
+host = ""
+port = 0
+[defense]
+anti-replay = { max-size = "0", error-rate = 0.0 }
+blocklist = { update-each = "0s", download-concurrency = 0 }
+[stats.statsd]
+address = ""
+tag-format = ""
+`
+  assert.deepEqual(read(MINIMAL + unset), read(MINIMAL))
+  assert.deepEqual(warningsOf(MINIMAL + unset), [])
+  assert.deepEqual(problemsOf(`bind-to = ""\nsecret = "${SECRET}"`), [
+    'bind-to (line 1): found "", expected an IP address and a port, such as "0.0.0.0:3128" or "[::]:3128"',
   ])
-    assert.ok(
-      problemsOf(`${line}\nsecret = "${SECRET}"`).some((problem) => problem.includes('found')),
-      line,
-    )
+  assert.deepEqual(problemsOf(`throttle.action = ""\n${MINIMAL}`), [
+    'throttle.action (line 1): found "", expected one of "close", "front"',
+  ])
 })
 
 test('a replay set that is too small is raised with a warning', () => {
@@ -296,7 +428,10 @@ test('a secret that stands in the wrong place is not shown', () => {
   ]
   for (const key of CONFIG_KEYS) {
     for (const value of values) {
-      const told = problemsOf(`${key} = ${value}\n`).join('\n')
+      const others = MINIMAL.split('\n').filter((line) => !line.startsWith(`${key} `))
+      const text = `${key} = ${value}\n${others.join('\n')}`
+      const problems = problemsOf(text)
+      const told = [...problems, ...(problems.length === 0 ? warningsOf(text) : [])].join('\n')
       assert.ok(!told.includes(KEY), `${key} = ${value}: ${told}`)
     }
   }
@@ -321,13 +456,7 @@ test('no text of an operator is met with anything but a config or a list of prob
     ),
     fc.string().map((text) => JSON.stringify(text)),
   )
-  const key = fc.constantFrom(
-    ...CONFIG_KEYS,
-    ...KEYS_WITHOUT_EFFECT.map((row) => row.key),
-    'secrets.a',
-    'dc.2',
-    'x',
-  )
+  const key = fc.constantFrom(...CONFIG_KEYS, 'secrets.a', 'dc.2', 'x')
   const line = fc.tuple(key, value).map(([name, text]) => `${name} = ${text}`)
   fc.assert(
     fc.property(fc.array(line, { maxLength: 6 }), (lines) =>

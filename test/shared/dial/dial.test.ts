@@ -228,8 +228,7 @@ test('a connection that opens while the client leaves is discarded', async (t) =
 })
 
 test('without addresses, or for a client that has left, nothing is dialled', async () => {
-  const connect = (): Promise<never> => assert.fail('dialled')
-  const common = { timeoutMs: TIMEOUT_MS, connect, discard: () => {} }
+  const common = { timeoutMs: TIMEOUT_MS, connect: () => assert.fail('dialled'), discard: () => {} }
   const { signal } = new AbortController()
   await assert.rejects(dialFirst({ ...common, addresses: [], signal }), { code: 'no-addresses' })
   await assert.rejects(dialFirst({ ...common, addresses: ADDRESSES, signal: AbortSignal.abort() }), {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { HelloDigest } from '#worker/fake-tls/authenticate'
 import { HELLO_RANDOM_OFFSET } from '#worker/fake-tls/client-hello'
 import { bytes, secretKey } from '../../support/generators.ts'

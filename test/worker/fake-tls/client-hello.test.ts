@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { HANDSHAKE_CODES } from '#shared/errors'
 import {
   buildHelloImage,
@@ -68,7 +68,7 @@ test('what a client encodes is what is parsed', () => {
 
 test('the image of a hello of 64 KiB and more has its length modulo 65536, as the reference signs it', () => {
   const image = buildHelloImage(Buffer.alloc(0x1_0010))
-  assert.equal(image.toString('hex', 0, HELLO_BODY_OFFSET), '1603010014' + '01010010')
+  assert.equal(image.toString('hex', 0, HELLO_BODY_OFFSET), '160301001401010010')
   assert.equal(image.length, HELLO_BODY_OFFSET + 0x1_0010)
 })
 

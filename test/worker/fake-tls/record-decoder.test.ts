@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { MAX_IDLE_RECORDS, RecordDecoder, type RecordEnd } from '#worker/fake-tls/record-decoder'
 import { bytes, cutAt, cuts, encodeRecord } from '../../support/generators.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { generatePublicValue } from '#worker/fake-tls/public-value'
 import { MAX_OUTBOUND_PAYLOAD_BYTES } from '#worker/fake-tls/record'
 import { buildServerFlight, SERVER_RANDOM_OFFSET } from '#worker/fake-tls/server-hello'

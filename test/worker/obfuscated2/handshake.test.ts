@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createCipheriv, createHash, randomBytes, type Cipheriv } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { FRAME_BYTES, isReservedPrefix } from '#worker/obfuscated2/frame'
 import { acceptClientFrame, greetDc, type ClientSession } from '#worker/obfuscated2/handshake'
 import { bytes, cutAt, cuts, secretKey } from '../../support/generators.ts'

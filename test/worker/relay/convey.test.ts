@@ -60,7 +60,7 @@ async function openSession(t: TestContext, mode: 'fast' | 'recrypt'): Promise<Se
   const relay = new Relay(
     ByteSocket.adopt(client.accepted, slots, Buffer.allocUnsafeSlow(128 * 1024)),
     ByteSocket.adopt(dc.accepted, slots, Buffer.allocUnsafeSlow(256 * 1024)),
-    { onHalfClosed: () => {}, onEnd: resolve },
+    { mirrorsResets: false, onHalfClosed: () => {}, onEnd: resolve },
   )
   const up = { fromClient: stream(1), toDc: stream(3) }
   const down = mode === 'fast' ? null : { fromDc: stream(4), toClient: stream(2) }
@@ -193,7 +193,7 @@ test('fronted bytes pass as they are and are counted by direction', LIMIT, async
   const relay = new Relay(
     ByteSocket.adopt(client.accepted, slots, Buffer.allocUnsafeSlow(4096)),
     ByteSocket.adopt(site.accepted, slots, Buffer.allocUnsafeSlow(4096)),
-    { onHalfClosed: () => {}, onEnd: resolve },
+    { mirrorsResets: false, onHalfClosed: () => {}, onEnd: resolve },
   )
   const FROM_CLIENT = slot('domain_fronting_traffic', { direction: 'from_client' })
   const TO_CLIENT = slot('domain_fronting_traffic', { direction: 'to_client' })

@@ -9,7 +9,7 @@ test('this Node lets accepted sockets share a read buffer', { timeout: LIVENESS_
 })
 
 test('a Node that reads into memory of its own is found out', { timeout: LIVENESS_MS }, async (t) => {
-  const adopt = ByteSocket.adopt
+  const adopt = ByteSocket.adopt.bind(ByteSocket)
   t.mock.method(ByteSocket, 'adopt', (...[socket, slots]: Parameters<typeof adopt>) =>
     adopt(socket, slots, null),
   )

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { framedBytes } from '#worker/fake-tls/record'
 import { CLIENT_READ_BYTES, createReadBuffers, DC_READ_BYTES } from '#worker/socket/read-buffers'
 import { WriteSlots } from '#worker/socket/write-slots'

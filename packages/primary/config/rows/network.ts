@@ -1,9 +1,9 @@
-import type { DnsConfig, RefuseAction, UpstreamProxy } from '#shared/config'
+import type { DnsConfig, UpstreamProxy } from '#shared/config'
 
 import { decodeIp } from '../address.ts'
 import { decodeByteSize } from '../byte-size.ts'
 import { decodeDns, formatDns } from '../dns.ts'
-import { BOOLEAN, byteSize, COUNT, DURATION, optional, plain, REFUSE_ACTION } from '../formats.ts'
+import { BOOLEAN, byteSize, COUNT, DURATION, optional, plain } from '../formats.ts'
 import type { Rows } from '../schema-row.ts'
 import { decodeProxies, showProxies } from '../upstream-proxy.ts'
 
@@ -11,9 +11,6 @@ import { decodeProxies, showProxies } from '../upstream-proxy.ts'
 const MAX_LOWAT_BYTES = 2 ** 30
 
 export interface NetworkValues {
-  'throttle.max-connections': number
-  'throttle.check-interval': number
-  'throttle.action': RefuseAction
   'network.dns': DnsConfig
   'network.doh-ip': string | null
   'network.proxies': readonly UpstreamProxy[]
@@ -29,28 +26,6 @@ export interface NetworkValues {
 }
 
 export const NETWORK_ROWS: Rows<NetworkValues> = {
-  'throttle.max-connections': {
-    ...COUNT,
-    default: 0,
-    reload: 'live',
-    pending: true,
-    help: 'Above so many connections, users with more than their fair share get no more. 0: off.',
-  },
-  'throttle.check-interval': {
-    ...DURATION,
-    default: 5000,
-    reload: 'live',
-    zero: 'default',
-    pending: true,
-    help: 'How often the fair share is computed.',
-  },
-  'throttle.action': {
-    ...REFUSE_ACTION,
-    default: 'close',
-    reload: 'live',
-    pending: true,
-    help: 'What becomes of a connection above the share: "close" or "front".',
-  },
   'network.dns': {
     decode: decodeDns,
     show: formatDns,

@@ -1,0 +1,38 @@
+import { isLoopback } from './address.ts'
+import type { Place } from './decode-values.ts'
+import type { ConfigKey, DecodedValues } from './schema.ts'
+import type { ConfigWarning } from './warning.ts'
+
+/**
+ * Values that are right one by one, but not together.
+ * @param place where a key stands in the file
+ */
+export function findUnwise(values: DecodedValues, place: (key: ConfigKey) => Place): ConfigWarning[] {
+  const warnings: ConfigWarning[] = []
+  const warn = (key: ConfigKey, expected: string): void => {
+    warnings.push({ kind: 'unwise', ...place(key), expected })
+  }
+  // Decision C5.
+  const limit = values['throttle.max-connections']
+  if (limit > values.concurrency)
+    warn(
+      'throttle.max-connections',
+      `${limit} connections are more than concurrency (${values.concurrency}) lets in: the throttle never acts`,
+    )
+  // Decision O3.
+  const api = values['api-bind-to']
+  if (api !== null && !('path' in api) && !isLoopback(api.host) && values['api-token'] === null)
+    warn(
+      'api-bind-to',
+      'everybody who reaches this address can read the statistics: set api-token, or bind to 127.0.0.1',
+    )
+  // Decision W12.
+  const isPublic = values['bind-to']?.some((address) => !isLoopback(address.host)) ?? false
+  const trustsAll = values['proxy-protocol-trusted'].some((network) => network.endsWith('/0'))
+  if (values['proxy-protocol-listener'] && isPublic && trustsAll)
+    warn(
+      'proxy-protocol-listener',
+      'whoever reaches bind-to can pretend to come from any address: set proxy-protocol-trusted',
+    )
+  return warnings
+}
