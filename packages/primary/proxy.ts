@@ -107,10 +107,7 @@ export class RunningProxy {
     warnAboutDescriptors(this.#config.concurrency, this.#log)
     await this.#startHttp()
     const { finished } = await this.#pool.start()
-    finished.then(
-      () => this.#finish(null),
-      (error: unknown) => this.#finish(error),
-    )
+    void this.#watch(finished)
     await this.#listeners.listen({
       onSocket: (socket) => this.#handOffs.take(socket),
       onAcceptError: () => this.#state.countAcceptError(),
@@ -182,11 +179,16 @@ export class RunningProxy {
     const { users, performance } = this.#config
     this.#log.info({ users: users.length, workers: performance.workers }, 'proxy has been started')
     for (const address of this.listening) this.#log.info({ bind: formatHostPort(address) }, 'listening')
-    if (this.apiAddress !== null) {
-      this.#log.info({ bind: formatHostPort(this.apiAddress) }, 'Stats API server started')
-    }
-    if (this.metricsAddress !== null) {
-      this.#log.info({ bind: formatHostPort(this.metricsAddress) }, 'Prometheus exporter started')
+    if (this.#api !== null) this.#log.info({ bind: this.#api.bind }, 'Stats API server started')
+    if (this.#metrics !== null) this.#log.info({ bind: this.#metrics.bind }, 'Prometheus exporter started')
+  }
+
+  async #watch(threads: Promise<void>): Promise<void> {
+    try {
+      await threads
+      await this.#finish(null)
+    } catch (error) {
+      await this.#finish(error)
     }
   }
 

@@ -3,6 +3,7 @@ import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
+import { readConfigFile } from '#primary/commands/read-config-file'
 import { readConfig } from '#primary/config/read'
 import { formatConfigWarning } from '#primary/config/warning'
 import { parse } from 'smol-toml'
@@ -165,18 +166,24 @@ test('a file that is not there is wrong usage, also as JSON', { timeout }, async
     })
 })
 
-test('secrets that others on this host can read are worth a warning', { timeout }, async (t) => {
-  const cwd = makeDirectory(t, { 'c.toml': `secret = "${SECRET}"\nbind-to = "0.0.0.0:1"\n` })
-  const check = async (mode: number): Promise<string> => {
-    chmodSync(join(cwd, 'c.toml'), mode)
-    return (await runProgram(t, ['config', 'check', 'c.toml'], { cwd })).stderr
+test('secrets that others on this host can read are worth a warning', async (t) => {
+  const cwd = makeDirectory(t, {
+    'c.toml': `secret = "${SECRET}"\nbind-to = "0.0.0.0:1"\n`,
+    'outside.toml': 'secret = "env:MTG_TEST_SECRET"\nbind-to = "0.0.0.0:1"\n',
+  })
+  process.env['MTG_TEST_SECRET'] = SECRET
+  t.after(() => delete process.env['MTG_TEST_SECRET'])
+  const check = async (name: string, mode: string): Promise<readonly string[]> => {
+    const path = join(cwd, name)
+    chmodSync(path, Number.parseInt(mode, 8))
+    return (await readConfigFile(path)).warnings.map(formatConfigWarning)
   }
   for (const mode of ['0644', '0640', '0604'])
-    assert.equal(
-      await check(Number.parseInt(mode, 8)),
-      `mtg-multi: warning: others on this host can read this file and the secrets in it (mode ${mode}): chmod 600 c.toml\n`,
-    )
-  assert.equal(await check(0o600), '')
+    assert.deepEqual(await check('c.toml', mode), [
+      `others on this host can read this file and the secrets in it (mode ${mode}): chmod 600 ${join(cwd, 'c.toml')}`,
+    ])
+  assert.deepEqual(await check('c.toml', '0600'), [])
+  assert.deepEqual(await check('outside.toml', '0644'), [])
 })
 
 test('the example of the reference starts, and warns of nothing else', { timeout }, async (t) => {

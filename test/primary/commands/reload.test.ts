@@ -17,9 +17,9 @@ const CARLA = makeSecret(3)
 interface World {
   program: Program
   port: number
-  connect(secret: string): Promise<FakeTlsClient>
+  connect: (secret: string) => Promise<FakeTlsClient>
   /** Write the file and have it taken up; resolves when the log has the text once more. */
-  reload(file: string, expected: string): Promise<void>
+  reload: (file: string, expected: string) => Promise<void>
 }
 
 async function startWorld(t: TestContext, dc: StreamDc, file: string): Promise<World> {
