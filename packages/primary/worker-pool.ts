@@ -265,6 +265,7 @@ export class WorkerPool {
     const reason = error instanceof Error ? error.message : String(error)
     log.error({ worker: worker.index, error: reason, deaths_last_minute: deaths }, 'worker thread died')
     if (deaths >= MAX_DEATHS_PER_MINUTE) {
+      this.#isStopping = true // the deaths of the others are no news any more
       throw new BugError(`${deaths} worker threads died within a minute, the last one of: ${reason}`, {
         cause: error,
       })

@@ -15,6 +15,8 @@ export interface TestProxyOptions {
   fronting?: { host: string; port: number }
   /** Anything else of the configuration; of a section, what differs. */
   config?: ConfigOverrides
+  /** Default debug; a storm has no use for a line per connection. */
+  logLevel?: 'debug' | 'info'
   /** Module of the worker threads, for tests that put faults into them. */
   workerEntry?: string
 }
@@ -57,7 +59,7 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
   const logFile = join(folder, 'log')
   const config = override(defaultConfig(options), options.config ?? {})
   const running = await startProxy(config, {
-    log: { level: 'debug', destination: logFile, pretty: false },
+    log: { level: options.logLevel ?? 'debug', destination: logFile, pretty: false },
     ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
   })
   const { apiAddress, metricsAddress } = running

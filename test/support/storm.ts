@@ -56,6 +56,7 @@ export async function runStorm(clients: number, inFlight: number): Promise<Storm
 
   const dc = await startEchoDc()
   const proxy = await startTestProxy({
+    logLevel: 'info',
     users: { anna: SECRET },
     dcs: { 2: [{ host: '127.0.0.1', port: dc.port }] },
     workers: WORKERS,

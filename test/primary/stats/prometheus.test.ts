@@ -55,6 +55,7 @@ test('before anything happens there are label-less counters at 0, and no series 
     'mtg_domain_fronting 0',
     'mtg_concurrency_limited 0',
     'mtg_replay_attacks 0',
+    'mtg_replay_set_evictions 0',
     'mtg_hand_offs_failed 0',
     'mtg_accept_errors 0',
     'mtg_dc_dial_failures 0',

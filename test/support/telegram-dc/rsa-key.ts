@@ -16,7 +16,17 @@ export interface TelegramRsaKey {
   readonly privateKey: KeyObject
 }
 
+/** mtcute 0.30 looks keys up by their fingerprint in hexadecimal and forgets leading zeros. */
+const LEAST_FINGERPRINT = 1n << 60n
+
 export function generateRsaKey(crypto: NodeCryptoProvider): TelegramRsaKey {
+  for (;;) {
+    const key = drawRsaKey(crypto)
+    if (BigInt.asUintN(64, key.fingerprint) >= LEAST_FINGERPRINT) return key
+  }
+}
+
+function drawRsaKey(crypto: NodeCryptoProvider): TelegramRsaKey {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: RSA_KEY_BITS })
   const publicKeyPem = publicKey.export({ type: 'pkcs1', format: 'pem' })
   const fingerprint = BigInt(`0x${parsePublicKey(crypto, publicKeyPem).fingerprint}`)
