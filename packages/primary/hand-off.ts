@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { LRUCache } from 'lru-cache'
+import type { Logger } from 'pino'
 import type { UserSeen } from '#shared/hand-off'
 import { plainAddress, toNetwork } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
@@ -18,13 +19,15 @@ export class HandOffs {
   readonly #counters: CounterRow
   /** Network → ledger slot of the user who came last from there (decision W17). */
   readonly #userHints: LRUCache<string, number>
+  readonly #log: Logger
   #concurrency: number
 
-  constructor(pool: WorkerPool, counters: CounterRow, concurrency: number) {
+  constructor(pool: WorkerPool, counters: CounterRow, options: { concurrency: number; log: Logger }) {
     this.#pool = pool
     this.#counters = counters
     this.#userHints = new LRUCache({ max: MAX_USER_HINTS })
-    this.#concurrency = concurrency
+    this.#log = options.log
+    this.#concurrency = options.concurrency
   }
 
   setConcurrency(concurrency: number): void {
@@ -40,6 +43,7 @@ export class HandOffs {
     }
     if (this.#pool.load() >= this.#concurrency) {
       this.#counters.add(CONCURRENCY_LIMITED, 1)
+      this.#log.debug({ ip: remoteAddress }, 'connection was concurrency limited')
       socket.destroy()
       return
     }

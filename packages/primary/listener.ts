@@ -4,8 +4,6 @@ import type { Logger } from 'pino'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
 
-/** The kernel caps it by net.core.somaxconn; a storm after a restart fills a short queue at once. */
-const BACKLOG = 4096
 /** First keep-alive probe on client sockets, as the reference's. */
 const CLIENT_KEEP_ALIVE_MS = 30_000
 /** Out of descriptors, every accept fails: one line a second tells as much as thousands. */
@@ -14,6 +12,8 @@ const ACCEPT_ERROR_LOG_INTERVAL_MS = 1000
 export interface ListenerEvents {
   readonly onSocket: (socket: Socket) => void
   readonly onAcceptError: () => void
+  /** Connections that the kernel keeps ready; it caps this by net.core.somaxconn. */
+  readonly backlog: number
   readonly log: Logger
 }
 
@@ -72,7 +72,7 @@ export class Listeners {
       if (bound === null) continue
       server.on('connection', events.onSocket)
       listener.bound = null
-      server.listen(bound, BACKLOG)
+      server.listen(bound, events.backlog)
       try {
         await once(server, 'listening')
       } catch (cause) {

@@ -54,7 +54,8 @@ export class RunningProxy {
   readonly #pool: WorkerPool
   readonly #handOffs: HandOffs
   readonly #startedAtMs: number
-  readonly #settleFinished: { resolve: () => void; reject: (error: unknown) => void }
+  /** Settles `finished`: null for an end in order. */
+  readonly #settle: (error: unknown) => void
   #config: ProxyConfig
   #level: LogTarget['level']
   #api: RunningHttpServer | null
@@ -84,11 +85,14 @@ export class RunningProxy {
       onUserSeen: (seen) => this.#handOffs.remember(seen),
       onDeath: (thread) => this.#state.forgetThread(thread),
     })
-    this.#handOffs = new HandOffs(this.#pool, this.#state.counters, config.concurrency)
-    const { promise, ...settle } = Promise.withResolvers<void>()
+    this.#handOffs = new HandOffs(this.#pool, this.#state.counters, {
+      concurrency: config.concurrency,
+      log: this.#log,
+    })
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => {}) // it is the caller's, who may look late
     this.finished = promise
-    this.#settleFinished = settle
+    this.#settle = (error) => (error === null ? resolve() : reject(error))
     this.#api = null
     this.#metrics = null
     this.#ticker = null
@@ -111,6 +115,7 @@ export class RunningProxy {
     await this.#listeners.listen({
       onSocket: (socket) => this.#handOffs.take(socket),
       onAcceptError: () => this.#state.countAcceptError(),
+      backlog: this.#config.listenBacklog,
       log: this.#log,
     })
     this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
@@ -193,12 +198,11 @@ export class RunningProxy {
   }
 
   /** The threads have ended, or never came up: nothing of ours stays open. */
-  async #finish(error: unknown): Promise<void> {
+  async #finish(failure: unknown): Promise<void> {
     if (this.#ticker !== null) clearInterval(this.#ticker)
     this.#listeners.close()
     await this.#pool.destroy()
     await Promise.all([this.#api?.close(), this.#metrics?.close()])
-    if (error === null) this.#settleFinished.resolve()
-    else this.#settleFinished.reject(error)
+    this.#settle(failure)
   }
 }

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import { wrap, type Remote } from 'comlink'
+import { MessageChannel } from 'node:worker_threads'
+import { wrap } from 'comlink'
 import { Piscina } from 'piscina'
 import type { Logger } from 'pino'
 import { createEndpoint } from '#shared/comlink-endpoint'
 import { BugError } from '#shared/errors'
-import type { HandOff, UserSeen } from '#shared/hand-off'
+import type { UserSeen } from '#shared/hand-off'
 import type { CounterSums } from '#shared/state/counters'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
-import { moveSocket } from './move-socket.ts'
+import { WorkerThread } from './worker-thread.ts'
 
 /** More deaths than this within a minute are no accident: the process ends, and whoever started it sees why. */
 const MAX_DEATHS_PER_MINUTE = 5
@@ -20,92 +20,6 @@ const RESTART_BACKOFF_MS = 50
  * better replaced than left to bring the machine down.
  */
 const MAX_WORKER_HEAP_MB = 1024
-
-/** One place in the pool; the thread in it may be replaced. */
-export class WorkerThread {
-  readonly index: number
-  readonly #sums: CounterSums
-  #port: MessagePort | null
-  #control: Remote<WorkerControl> | null
-  #handedOver: number
-  #isServing: boolean
-  readonly #firstServing: PromiseWithResolvers<void>
-  /** Settles when the thread that is there now is gone. */
-  #gone: PromiseWithResolvers<void>
-
-  constructor(index: number, sums: CounterSums) {
-    this.index = index
-    this.#sums = sums
-    this.#port = null
-    this.#control = null
-    this.#handedOver = 0
-    this.#isServing = false
-    this.#firstServing = Promise.withResolvers()
-    this.#gone = Promise.withResolvers()
-  }
-
-  /** Connections it holds, those on their way included. */
-  get load(): number {
-    // Of a dead thread the closed count stands until it is forgotten: the difference would be below zero.
-    return this.#port === null ? 0 : this.#handedOver - this.#sums.closed(this.index)
-  }
-
-  /** Sockets that are handed over now wait, if the thread is still loading, or are served. */
-  get isAttached(): boolean {
-    return this.#port !== null
-  }
-
-  get isServing(): boolean {
-    return this.#isServing
-  }
-
-  /** Resolves when a thread in this place serves, be it the first or one that replaced it. */
-  get firstServing(): Promise<void> {
-    return this.#firstServing.promise
-  }
-
-  get control(): Remote<WorkerControl> | null {
-    return this.#control
-  }
-
-  get handedOver(): number {
-    return this.#handedOver
-  }
-
-  /** False when the socket could not be moved; it is closed then. */
-  handOff(handOff: HandOff): boolean {
-    if (this.#port === null || !moveSocket(this.#port, handOff)) return false
-    this.#handedOver += 1
-    return true
-  }
-
-  /** A thread starts. Resolves when it serves; never, if it dies before. */
-  async attach(port: MessagePort, control: Remote<WorkerControl>): Promise<void> {
-    this.#port = port
-    this.#control = control
-    this.#gone = Promise.withResolvers()
-    await control.ready()
-    if (this.#port !== port) return
-    this.#isServing = true
-    this.#firstServing.resolve()
-  }
-
-  /** The thread behind this port is gone; what it held is closed. Its successor is not touched. */
-  detach(port: MessagePort): void {
-    port.close()
-    if (this.#port !== port) return
-    this.#port = null
-    this.#control = null
-    this.#handedOver = 0
-    this.#isServing = false
-    this.#gone.resolve()
-  }
-
-  /** Resolves when the thread has the new values, or is gone: its successor begins with them. */
-  async reload(values: ReloadValues): Promise<void> {
-    if (this.#control !== null) await Promise.race([this.#control.reload(values), this.#gone.promise])
-  }
-}
 
 export interface WorkerPoolOptions {
   /** What a thread that starts now begins with. */

@@ -8,14 +8,11 @@ import { front } from './domain-fronting/front.ts'
 import { answerHello } from './fake-tls/answer-hello.ts'
 import type { ClientHello } from './fake-tls/client-hello.ts'
 import type { UserKey } from './fake-tls/key-ring.ts'
-import { readClientHello } from './fake-tls/read-client-hello.ts'
-import { RecordDecoder } from './fake-tls/record-decoder.ts'
-import { FRAME_BYTES } from './obfuscated2/frame.ts'
+import { HandshakeInput } from './handshake-input.ts'
 import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.ts'
 import type { Tally } from './relay/convey.ts'
 import { Relay } from './relay/relay.ts'
-import { deadlinePassed, peerClosed, RewindableReader } from './rewindable-reader.ts'
-import type { ByteSink, ByteSocket } from './socket/byte-socket.ts'
+import type { ByteSocket } from './socket/byte-socket.ts'
 import { dialSession } from './telegram/dial-session.ts'
 import { relaySession, type DialledSession } from './telegram/relay-session.ts'
 import type { Thread } from './thread.ts'
@@ -50,9 +47,7 @@ export class Connection {
   readonly config: ProxyConfig
   readonly family: 'ipv4' | 'ipv6'
   readonly tally: Tally
-  readonly #hello: RewindableReader
-  readonly #payload: RewindableReader
-  readonly #decoder: RecordDecoder
+  readonly #input: HandshakeInput
   readonly #startedMs: number
   /** What the stages took, to be given back at close. */
   readonly #borrowed: (() => void)[]
@@ -73,9 +68,7 @@ export class Connection {
     this.family = isIPv6(peer.address) ? 'ipv6' : 'ipv4'
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
-    this.#hello = new RewindableReader()
-    this.#payload = new RewindableReader()
-    this.#decoder = new RecordDecoder()
+    this.#input = new HandshakeInput(client, (how) => this.#left(how))
     this.#borrowed = []
     this.#stage = 'hello'
     this.#idleMs = this.config.network.timeout.idleMs
@@ -88,17 +81,18 @@ export class Connection {
 
   /** The stages in order. Rejects only for a bug of ours. */
   async run(): Promise<void> {
-    this.#begin()
+    this.raise(CLIENTS[this.family])
+    this.log?.debug('Stream has been started')
     try {
-      const hello = await readClientHello(this.#hello)
+      const hello = await this.#input.readHello()
       const userKey = await this.#findUser(hello)
       this.#refuseReplay(hello, userKey)
       this.#admit(userKey)
       answerHello(this.client, hello, userKey.key)
       const session = await this.#openSession(userKey)
       const dialled = await this.#dialDc(session)
-      relaySession(this, dialled, this.#decoder, this.#payload.takeUnread())
-      this.releaseHandshake()
+      relaySession(this, dialled, this.#input)
+      this.#input.release()
     } catch (error) {
       await this.#fail(error)
     }
@@ -124,12 +118,10 @@ export class Connection {
   checkDeadline(): void {
     switch (this.#stage) {
       case 'hello':
-      case 'frame': {
-        if (performance.now() - this.#startedMs < this.config.network.timeout.handshakeMs) return
-        const reader = this.#stage === 'hello' ? this.#hello : this.#payload
-        reader.fail(deadlinePassed())
+      case 'frame':
+        if (performance.now() - this.#startedMs >= this.config.network.timeout.handshakeMs)
+          this.#input.expire()
         return
-      }
       case 'relaying':
       case 'fronting':
         if (this.thread.clock.monotonicMs - this.tally.lastActiveMs >= this.#idleMs) this.close('idle')
@@ -141,15 +133,15 @@ export class Connection {
     }
   }
 
-  /** Every byte received before the handshake was complete, for the fronting site. */
-  get receivedBytes(): Buffer {
-    return this.#hello.allBytes()
+  /** Every byte received before the hello was answered, for the fronting site; forgotten afterwards. */
+  takeReceived(): Buffer {
+    const { received } = this.#input
+    this.#input.release()
+    return received
   }
 
-  /** What the handshake kept is in the hands of the far side now. */
-  releaseHandshake(): void {
-    this.#hello.release()
-    this.#payload.release()
+  get hasReceived(): boolean {
+    return this.#input.received.length > 0
   }
 
   /**
@@ -225,30 +217,9 @@ export class Connection {
     return this.#log
   }
 
-  #begin(): void {
-    this.raise(CLIENTS[this.family])
-    this.client.setSink(this.#keepFor(this.#hello, (chunk) => chunk))
-    this.client.resume()
-    this.log?.debug('Stream has been started')
-  }
-
-  /** During the handshake bytes are kept, and whatever ends the client ends the stage that waits for it. */
-  #keepFor(reader: RewindableReader, decode: (chunk: Buffer) => Buffer): ByteSink {
-    return {
-      bytes: (chunk) => {
-        reader.push(decode(chunk))
-        if (reader.isFull) this.client.pause()
-      },
-      ended: () => {
-        reader.fail(peerClosed())
-        if (this.#stage === 'dialing-dc') this.#dial?.abort(GONE)
-      },
-      drained: () => {},
-      closed: () => {
-        reader.fail(peerClosed())
-        this.#dial?.abort(GONE)
-      },
-    }
+  /** A client that leaves takes its dial along; one that only ended may still be answered by the fronting site. */
+  #left(how: 'ended' | 'gone'): void {
+    if (how === 'gone' || this.#stage === 'dialing-dc') this.#dial?.abort(GONE)
   }
 
   /** @throws HandshakeError with the host that such a peer is fronted to */
@@ -278,21 +249,11 @@ export class Connection {
     this.#log = this.log?.child({ secret_name: name }) ?? null
   }
 
-  /** Behind our flight everything comes in records; the first 64 bytes of their payload open the session. */
   async #openSession(userKey: UserKey): Promise<ClientSession> {
     this.enter('frame')
-    const kept = this.#keepFor(this.#payload, (chunk) => chunk.subarray(0, this.#decoder.decode(chunk)))
-    const bytes = (chunk: Buffer): void => {
-      kept.bytes(chunk)
-      const { end } = this.#decoder
-      if (end !== null) this.#payload.fail(new HandshakeError('obfuscated2', `client records: ${end}`))
-    }
-    this.client.setSink({ ...kept, bytes })
-    bytes(this.#hello.takeUnread())
-    this.client.resume()
-    const frame = await this.#payload.readExact(FRAME_BYTES)
-    const accepted = acceptClientFrame(frame, userKey.key)
-    if (!accepted.ok) throw new HandshakeError(accepted.code, 'obfuscated handshake is failed')
+    const accepted = acceptClientFrame(await this.#input.readFrame(), userKey.key)
+    if (!accepted.ok)
+      throw new HandshakeError(accepted.code, 'not the frame of a padded intermediate transport')
     this.thread.countHandshake('ok')
     return accepted.session
   }
@@ -313,7 +274,7 @@ export class Connection {
       this.thread.countHandshake(error.code)
       this.log?.debug(
         { error: error.message },
-        this.#stage === 'hello' ? 'cannot read client hello' : 'handshake is failed',
+        this.#stage === 'hello' ? 'cannot read client hello' : 'obfuscated handshake is failed',
       )
       if (this.#stage === 'hello' && error.code !== 'refused') return front(this, error)
       return this.close(error.code)

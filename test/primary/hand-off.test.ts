@@ -5,13 +5,16 @@ import { type TestContext, test } from 'node:test'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Remote } from 'comlink'
 import { HandOffs } from '#primary/hand-off'
-import { WorkerThread, type WorkerPool } from '#primary/worker-pool'
+import type { WorkerPool } from '#primary/worker-pool'
+import { WorkerThread } from '#primary/worker-thread'
 import type { HandOff } from '#shared/hand-off'
+import { createLogger } from '#shared/logger'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
 import type { WorkerControl } from '#shared/worker-control'
 import { closed, LIVENESS_MS, openPair } from '../support/socket-pair.ts'
 
+const SILENT = createLogger({ level: 'silent', destination: 1, pretty: false })
 const LIMIT = { timeout: LIVENESS_MS }
 
 interface Bench {
@@ -33,7 +36,7 @@ async function createBench(concurrency: number, port: MessagePort | null): Promi
   const pool = { held: 0, load: () => pool.held, leastLoaded: () => (port === null ? null : thread) }
   return {
     // `HandOffs` calls nothing of a pool but these two.
-    handOffs: new HandOffs(pool as unknown as WorkerPool, counters, concurrency),
+    handOffs: new HandOffs(pool as unknown as WorkerPool, counters, { concurrency, log: SILENT }),
     pool,
     count: (metric) => {
       counters.publish()

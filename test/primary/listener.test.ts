@@ -30,6 +30,7 @@ function record(t: TestContext): Recorded {
   const recorded: Recorded = {
     sockets,
     acceptErrors: 0,
+    backlog: 16,
     lines,
     log: log as unknown as Logger,
     onAcceptError: () => (recorded.acceptErrors += 1),
@@ -192,6 +193,7 @@ let accepted = 0
 await listeners.listen({
   log: { warn() {} },
   onAcceptError() {},
+  backlog: 16,
   onSocket: (socket) => { accepted += 1; socket.destroy() },
 })
 const { port } = listeners.addresses[0]

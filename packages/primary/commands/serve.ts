@@ -6,6 +6,7 @@ import { createLogger } from '#shared/logger'
 import type { LogTarget } from '#shared/worker-control'
 
 import { reloadOnSignal } from './reload-on-signal.ts'
+import { warnAboutSni } from './warn-about-sni.ts'
 
 /**
  * Ctrl-C reaches the whole process group, and `npm` passes it on once more: what comes so soon after the first signal is
@@ -55,6 +56,7 @@ export async function serve(
     const starting = startProxy(file.config, { log: options.log })
     stopReloading = reloadOnSignal(starting, file, log)
     const proxy = await starting
+    void warnAboutSni(file.config, log)
     options.onListening?.(proxy)
     // `finished` tells how a stop ended, so that a failure of it is not reported twice.
     const stop = (): void => void proxy.stop().catch(() => {})

@@ -21,7 +21,7 @@ const TO_CLIENT = slot('domain_fronting_traffic', { direction: 'to_client' })
  */
 export async function front(connection: Connection, cause: HandshakeError): Promise<void> {
   const { thread, client, tally } = connection
-  if (client.hasEnded && connection.receivedBytes.length === 0) return connection.close(cause.code)
+  if (client.hasEnded && !connection.hasReceived) return connection.close(cause.code)
   connection.enter('dialing-front')
   thread.counters.add(FRONTED, 1)
   if (!thread.admitFronting()) return connection.close('domain fronting: limit')
@@ -37,14 +37,13 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
       connection.dialSignal(),
     )
     const relay = connection.bind('fronting', site)
-    const received = connection.receivedBytes
+    const received = connection.takeReceived()
     if (received.length === 0) connection.limitIdle(SILENT_IDLE_MS)
     else {
       tally.up += received.length
       thread.counters.add(FROM_CLIENT, received.length)
       site.write(received)
     }
-    connection.releaseHandshake()
     relay.start(
       conveyRaw(tally, 'up', thread.counters, FROM_CLIENT, thread.clock),
       conveyRaw(tally, 'down', thread.counters, TO_CLIENT, thread.clock),

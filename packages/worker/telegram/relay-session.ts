@@ -3,7 +3,7 @@ import type { HostPort } from '#shared/dc'
 import { BugError } from '#shared/errors'
 import { dcSlot } from '#shared/state/layout'
 import type { Connection } from '../connection.ts'
-import type { RecordDecoder } from '../fake-tls/record-decoder.ts'
+import type { HandshakeInput } from '../handshake-input.ts'
 import { greetDc, type ClientSession } from '../obfuscated2/handshake.ts'
 import { conveyDown, conveyUp, recryptUp, type SessionMeters } from '../relay/convey.ts'
 import type { ByteSocket } from '../socket/byte-socket.ts'
@@ -19,13 +19,12 @@ export interface DialledSession {
 
 /**
  * Greet the data centre and relay until both sides have ended.
- * @param early payload that the client sent behind its frame while the data centre was dialled
+ * @param input whose early payload, sent while the data centre was dialled, goes first
  */
 export function relaySession(
   connection: Connection,
   { session, socket, address, dc }: DialledSession,
-  decoder: RecordDecoder,
-  early: Buffer,
+  input: HandshakeInput,
 ): void {
   const { thread } = connection
   const relay = connection.bind('relaying', socket)
@@ -37,8 +36,10 @@ export function relaySession(
   const up = { fromClient: session.up, toDc: greeting.up }
   const down = greeting.down === null ? null : { fromDc: greeting.down, toClient: session.down }
   socket.write(greeting.wire)
+  const early = input.takeEarly()
   if (early.length > 0) socket.write(recryptUp(early, up, meters))
 
+  const { decoder } = input
   const endUp = (): void => {
     if (decoder.end === 'close-notify') relay.endUp()
     else connection.close(`client records: ${decoder.end}`)

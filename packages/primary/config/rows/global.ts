@@ -69,7 +69,6 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     ...plain(decodeInteger(1, MAX_BACKLOG)),
     default: 4096,
     reload: 'restart',
-    pending: true,
     help: 'Connections that the kernel keeps ready while all are busy.',
   },
   'reuse-port': {

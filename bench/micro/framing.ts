@@ -1,0 +1,93 @@
+/**
+ * What does TLS framing cost: cutting what a data centre sends into records, and taking the client's records off? Each
+ * beside a bare copy of the same bytes, CPU time of the thread, in rounds that take every case in turn; the median round
+ * counts. Run: node bench/micro/framing.ts [--json]
+ */
+import { RecordDecoder } from '#worker/fake-tls/record-decoder'
+import { framedBytes, frameRecords } from '#worker/fake-tls/record'
+import { buildRecords, TDLIB_RECORD_PAYLOAD_BYTES } from '../../test/support/faketls-client.ts'
+
+const ROUNDS = 9
+/** Bytes that go through a case in one round: some milliseconds of copying. */
+const BYTES_PER_ROUND = 128 * 1024 * 1024
+/** From one small read to the most that a pair holds back. */
+const READ_BYTES = [16, 32, 64, 128, 256].map((kib) => kib * 1024)
+/** Reads of the client's side; records are cut at their edges. */
+const CHUNK_BYTES = 64 * 1024
+
+interface Case {
+  readonly name: string
+  readonly bytes: number
+  /** Per call. */
+  readonly records: number
+  readonly calls: number
+  readonly run: () => void
+}
+
+interface Figure {
+  readonly name: string
+  readonly nsPerByte: number
+  readonly nsPerRecord: number
+}
+
+/** The first round warms up and is not counted. */
+function measure(cases: readonly Case[]): Figure[] {
+  const rounds = cases.map((): number[] => [])
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [at, { calls, run }] of cases.entries()) {
+      const before = process.threadCpuUsage()
+      for (let i = 0; i < calls; i++) run()
+      const { user, system } = process.threadCpuUsage(before)
+      if (round > 0) rounds[at]?.push(((user + system) * 1000) / calls)
+    }
+  }
+  return cases.map(({ name, bytes, records }, at) => {
+    const nsPerCall = median(rounds[at] ?? [])
+    return { name, nsPerByte: nsPerCall / bytes, nsPerRecord: nsPerCall / records }
+  })
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
+
+function frameCases(bytes: number): Case[] {
+  const payload = Buffer.alloc(bytes, 1)
+  const target = Buffer.alloc(framedBytes(bytes))
+  const records = (target.length - bytes) / 5
+  const calls = BYTES_PER_ROUND / bytes
+  const kib = `${bytes / 1024} KiB`
+  return [
+    { name: `frameRecords, ${kib}`, bytes, records, calls, run: () => void frameRecords(target, payload) },
+    { name: `copy alone, ${kib}`, bytes, records, calls, run: () => void payload.copy(target, 0) },
+  ]
+}
+
+/**
+ * The decoder moves payload within its chunk, so every call needs the wire bytes anew: `copy alone` is what that takes
+ * of the figure.
+ */
+function decodeCases(): Case[] {
+  const perChunk = Math.floor(CHUNK_BYTES / (TDLIB_RECORD_PAYLOAD_BYTES + 5))
+  const bytes = perChunk * TDLIB_RECORD_PAYLOAD_BYTES
+  const wire = buildRecords(Buffer.alloc(bytes, 1), TDLIB_RECORD_PAYLOAD_BYTES)
+  const chunk = Buffer.alloc(wire.length)
+  const decoder = new RecordDecoder()
+  const decode = (): void => {
+    wire.copy(chunk)
+    if (decoder.decode(chunk) !== bytes) throw new Error('payload was lost')
+  }
+  const calls = Math.round(BYTES_PER_ROUND / bytes)
+  const name = `records of ${TDLIB_RECORD_PAYLOAD_BYTES} bytes`
+  return [
+    { name: `RecordDecoder, ${name}`, bytes, records: perChunk, calls, run: decode },
+    { name: `copy alone, ${name}`, bytes, records: perChunk, calls, run: () => void wire.copy(chunk) },
+  ]
+}
+
+const figures = measure([...READ_BYTES.flatMap(frameCases), ...decodeCases()])
+if (process.argv.includes('--json')) console.log(JSON.stringify({ bench: 'framing', figures }))
+else
+  for (const { name, nsPerByte, nsPerRecord } of figures) {
+    const perRecord = `${nsPerRecord.toFixed(0).padStart(6)} ns per record`
+    console.log(`${name.padEnd(38)} ${nsPerByte.toFixed(4)} ns per byte ${perRecord}`)
+  }

@@ -1,0 +1,116 @@
+/**
+ * What does it cost to try a ClientHello against a key, by HelloDigest and by createHmac, and to search a key ring? CPU time
+ * of the thread, in rounds that take every case in turn; the median round counts. Run: node bench/micro/hello-digest.ts [--json]
+ */
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+
+import type { UserEntry } from '#shared/worker-control'
+import { HelloDigest } from '#worker/fake-tls/authenticate'
+import { parseClientHello, type ClientHello } from '#worker/fake-tls/client-hello'
+import { KeyRing, RECENT_KEYS } from '#worker/fake-tls/key-ring'
+import { Turns } from '#worker/turns'
+import { buildClientHello } from '../../test/support/client-hello.ts'
+
+const ROUNDS = 9
+/** Keys tried in one round of a case: some 20 ms of hashing, well above the clock's microseconds. */
+const KEYS_PER_ROUND = 10_000
+const HOST = 'example.com'
+const NO_HINT = -1
+/** As TDLib sends them, and with a hybrid key share. */
+const HELLO_BYTES = [517, 1800] as const
+const RING_KEYS = [1, 100, 1_000, 10_000] as const
+
+interface Case {
+  readonly name: string
+  /** What one round does so many times. */
+  readonly calls: number
+  readonly run: () => void | Promise<void>
+}
+
+interface Figure {
+  readonly name: string
+  readonly nsPerCall: number
+}
+
+/** The first round warms up and is not counted. */
+async function measure(cases: readonly Case[]): Promise<Figure[]> {
+  const rounds = cases.map((): number[] => [])
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [at, { calls, run }] of cases.entries()) {
+      const before = process.threadCpuUsage()
+      await run()
+      const { user, system } = process.threadCpuUsage(before)
+      if (round > 0) rounds[at]?.push(((user + system) * 1000) / calls)
+    }
+  }
+  return cases.map(({ name }, at) => ({ name, nsPerCall: median(rounds[at] ?? []) }))
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
+
+function signHello(key: Uint8Array, size: number): ClientHello {
+  const parsed = parseClientHello(buildClientHello({ key, host: HOST, size }).bytes)
+  if (!parsed.ok) throw new Error(parsed.code)
+  return parsed.hello
+}
+
+/** A stranger's hello against a key, again and again. */
+function digestCases(size: number): Case[] {
+  const key = randomBytes(16)
+  const hello = signHello(randomBytes(16), size)
+  const image = Buffer.from(hello.image)
+  image.fill(0, 11, 43)
+  const expected = hello.random.subarray(0, 28)
+  const verify = (): void => {
+    const digest = new HelloDigest(hello)
+    for (let i = 0; i < KEYS_PER_ROUND; i++) if (digest.verify(key) !== null) throw new Error('no such key')
+  }
+  const hmac = (): void => {
+    for (let i = 0; i < KEYS_PER_ROUND; i++) {
+      const mac = createHmac('sha256', key).update(image).digest()
+      if (timingSafeEqual(mac.subarray(0, 28), expected)) throw new Error('no such key')
+    }
+  }
+  return [
+    { name: `HelloDigest.verify, ${size} bytes`, calls: KEYS_PER_ROUND, run: verify },
+    { name: `createHmac, ${size} bytes`, calls: KEYS_PER_ROUND, run: hmac },
+  ]
+}
+
+/** Whole searches over so many users of one host: by a stranger, by a user known from the network, by a recent one. */
+function ringCases(keys: number): Case[] {
+  const users = Array.from({ length: keys }, (_, slot): UserEntry => ({
+    name: `user-${slot}`,
+    slot,
+    generation: 1,
+    secrets: [{ key: randomBytes(16), host: HOST }],
+  }))
+  const ring = new KeyRing(users, new Turns())
+  const last = users.at(-1)?.secrets[0]?.key ?? Buffer.alloc(16)
+  const [stranger, known] = [signHello(randomBytes(16), 517), signHello(last, 517)]
+  const clock = { nowMs: Date.now(), toleranceMs: 3_600_000, notBeforeSeconds: null }
+  const search = (name: string, calls: number, hello: ClientHello, hint: number): Case => ({
+    name: `${name}, ${keys} ${keys === 1 ? 'key' : 'keys'}`,
+    calls,
+    run: async () => {
+      for (let i = 0; i < calls; i++) {
+        const { ok } = await ring.search(hello, hint, clock)
+        if (ok === (hello === stranger)) throw new Error('the search found another than asked for')
+      }
+    },
+  })
+  const few = Math.max(1, KEYS_PER_ROUND / (keys + RECENT_KEYS))
+  return [
+    search('search, hinted', 500, known, users.length - 1),
+    search('search, recent', 500, known, NO_HINT),
+    // After the other two: one key is recent now, and is tried twice.
+    search('search, stranger', Math.ceil(few), stranger, NO_HINT),
+  ]
+}
+
+const figures = await measure([...HELLO_BYTES.flatMap(digestCases), ...RING_KEYS.flatMap(ringCases)])
+if (process.argv.includes('--json')) console.log(JSON.stringify({ bench: 'hello-digest', figures }))
+else
+  for (const { name, nsPerCall } of figures)
+    console.log(`${name.padEnd(32)} ${nsPerCall.toFixed(0).padStart(10)} ns`)

@@ -1,0 +1,92 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { Remote } from 'comlink'
+import type { HandOff } from '#shared/hand-off'
+import type { CounterSums } from '#shared/state/counters'
+import type { ReloadValues, WorkerControl } from '#shared/worker-control'
+import { moveSocket } from './move-socket.ts'
+
+/** One place in the pool; the thread in it may be replaced. */
+export class WorkerThread {
+  readonly index: number
+  readonly #sums: CounterSums
+  #port: MessagePort | null
+  #control: Remote<WorkerControl> | null
+  #handedOver: number
+  #isServing: boolean
+  readonly #firstServing: PromiseWithResolvers<void>
+  /** Settles when the thread that is there now is gone. */
+  #gone: PromiseWithResolvers<void>
+
+  constructor(index: number, sums: CounterSums) {
+    this.index = index
+    this.#sums = sums
+    this.#port = null
+    this.#control = null
+    this.#handedOver = 0
+    this.#isServing = false
+    this.#firstServing = Promise.withResolvers()
+    this.#gone = Promise.withResolvers()
+  }
+
+  /** Connections it holds, those on their way included. */
+  get load(): number {
+    // Of a dead thread the closed count stands until it is forgotten: the difference would be below zero.
+    return this.#port === null ? 0 : this.#handedOver - this.#sums.closed(this.index)
+  }
+
+  /** Sockets that are handed over now wait, if the thread is still loading, or are served. */
+  get isAttached(): boolean {
+    return this.#port !== null
+  }
+
+  get isServing(): boolean {
+    return this.#isServing
+  }
+
+  /** Resolves when a thread in this place serves, be it the first or one that replaced it. */
+  get firstServing(): Promise<void> {
+    return this.#firstServing.promise
+  }
+
+  get control(): Remote<WorkerControl> | null {
+    return this.#control
+  }
+
+  get handedOver(): number {
+    return this.#handedOver
+  }
+
+  /** False when the socket could not be moved; it is closed then. */
+  handOff(handOff: HandOff): boolean {
+    if (this.#port === null || !moveSocket(this.#port, handOff)) return false
+    this.#handedOver += 1
+    return true
+  }
+
+  /** A thread starts. Resolves when it serves; never, if it dies before. */
+  async attach(port: MessagePort, control: Remote<WorkerControl>): Promise<void> {
+    this.#port = port
+    this.#control = control
+    this.#gone = Promise.withResolvers()
+    await control.ready()
+    if (this.#port !== port) return
+    this.#isServing = true
+    this.#firstServing.resolve()
+  }
+
+  /** The thread behind this port is gone; what it held is closed. Its successor is not touched. */
+  detach(port: MessagePort): void {
+    port.close()
+    if (this.#port !== port) return
+    this.#port = null
+    this.#control = null
+    this.#handedOver = 0
+    this.#isServing = false
+    this.#gone.resolve()
+  }
+
+  /** Resolves when the thread has the new values, or is gone: its successor begins with them. */
+  async reload(values: ReloadValues): Promise<void> {
+    if (this.#control !== null) await Promise.race([this.#control.reload(values), this.#gone.promise])
+  }
+}
