@@ -7,9 +7,11 @@ import { RecordDecoder } from '#worker/fake-tls/record-decoder'
 import { framedBytes, frameRecords } from '#worker/fake-tls/record'
 import { buildRecords, TDLIB_RECORD_PAYLOAD_BYTES } from '../../test/support/faketls-client.ts'
 
-const ROUNDS = 9
-/** Bytes that go through a case in one round: some milliseconds of copying. */
-const BYTES_PER_ROUND = 128 * 1024 * 1024
+const ROUNDS = 5
+/** Some kernels count processor time in ticks of 4 ms: less than 2 % of a round. */
+const ROUND_MS = 250
+/** Between two looks at the clock: at least a hundred microseconds of work. */
+const CALLS_PER_BATCH = 100
 /** From one small read to the most that a pair holds back. */
 const READ_BYTES = [16, 32, 64, 128, 256].map((kib) => kib * 1024)
 /** Reads of the client's side; records are cut at their edges. */
@@ -20,7 +22,6 @@ interface Case {
   readonly bytes: number
   /** Per call. */
   readonly records: number
-  readonly calls: number
   readonly run: () => void
 }
 
@@ -34,9 +35,12 @@ interface Figure {
 function measure(cases: readonly Case[]): Figure[] {
   const rounds = cases.map((): number[] => [])
   for (let round = 0; round <= ROUNDS; round++) {
-    for (const [at, { calls, run }] of cases.entries()) {
+    for (const [at, { run }] of cases.entries()) {
       const before = process.threadCpuUsage()
-      for (let i = 0; i < calls; i++) run()
+      const endMs = performance.now() + ROUND_MS
+      let calls = 0
+      for (; performance.now() < endMs; calls += CALLS_PER_BATCH)
+        for (let i = 0; i < CALLS_PER_BATCH; i++) run()
       const { user, system } = process.threadCpuUsage(before)
       if (round > 0) rounds[at]?.push(((user + system) * 1000) / calls)
     }
@@ -54,11 +58,10 @@ function frameCases(bytes: number): Case[] {
   const payload = Buffer.alloc(bytes, 1)
   const target = Buffer.alloc(framedBytes(bytes))
   const records = (target.length - bytes) / 5
-  const calls = BYTES_PER_ROUND / bytes
   const kib = `${bytes / 1024} KiB`
   return [
-    { name: `frameRecords, ${kib}`, bytes, records, calls, run: () => void frameRecords(target, payload) },
-    { name: `copy alone, ${kib}`, bytes, records, calls, run: () => void payload.copy(target, 0) },
+    { name: `frameRecords, ${kib}`, bytes, records, run: () => void frameRecords(target, payload) },
+    { name: `copy alone, ${kib}`, bytes, records, run: () => void payload.copy(target, 0) },
   ]
 }
 
@@ -76,11 +79,10 @@ function decodeCases(): Case[] {
     wire.copy(chunk)
     if (decoder.decode(chunk) !== bytes) throw new Error('payload was lost')
   }
-  const calls = Math.round(BYTES_PER_ROUND / bytes)
   const name = `records of ${TDLIB_RECORD_PAYLOAD_BYTES} bytes`
   return [
-    { name: `RecordDecoder, ${name}`, bytes, records: perChunk, calls, run: decode },
-    { name: `copy alone, ${name}`, bytes, records: perChunk, calls, run: () => void wire.copy(chunk) },
+    { name: `RecordDecoder, ${name}`, bytes, records: perChunk, run: decode },
+    { name: `copy alone, ${name}`, bytes, records: perChunk, run: () => void wire.copy(chunk) },
   ]
 }
 
