@@ -127,11 +127,11 @@ export class RunningProxy {
    * Connections of users who are no longer in it are closed, all others go on. What needs a restart must be as it was.
    */
   async reload(config: ProxyConfig): Promise<void> {
+    this.#state.setUsers(config.users) // the only step that can fail comes first
     this.#config = config
     if (this.#level !== 'silent') this.#level = config.debug ? 'debug' : 'info'
     this.#log.level = this.#level
     this.#handOffs.setConcurrency(config.concurrency)
-    this.#state.setUsers(config.users)
     await this.#pool.reload({ config, users: this.#state.users, logLevel: this.#level })
   }
 

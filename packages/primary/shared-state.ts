@@ -1,9 +1,10 @@
 import type { Logger } from 'pino'
 import type { ProxyConfig, UserConfig } from '#shared/config'
+import { OperatorError } from '#shared/errors'
 import { CounterRow, CounterSums, createCountersMemory, type CountersMemory } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
-import { createLedgerMemory, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
+import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
 import type { StatsSnapshot } from './stats/stats-api.ts'
 
@@ -56,6 +57,7 @@ export class SharedState {
 
   /** Names that stay keep their numbers, new ones begin at zero, the others are admitted no more. */
   setUsers(users: readonly UserConfig[]): void {
+    if (users.length > MAX_USERS) throw new OperatorError(`too many users: at most ${MAX_USERS} are possible`)
     const left = new Map(this.#users.map((entry) => [entry.name, entry]))
     this.#users = users.map(({ name, secrets }) => {
       const { slot: userSlot, generation } = left.get(name) ?? this.#ledger.addUser()

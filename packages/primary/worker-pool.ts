@@ -118,12 +118,19 @@ export class WorkerPool {
   /** Threads finish when their last connection has ended. */
   drain(): void {
     this.#isStopping = true
-    for (const worker of this.#workers) void worker.control?.drain(worker.handedOver)
+    for (const worker of this.#workers) this.#tell(worker.control?.drain(worker.handedOver))
   }
 
   /** End every connection now. */
   closeAll(): void {
-    for (const worker of this.#workers) void worker.control?.closeAll()
+    for (const worker of this.#workers) this.#tell(worker.control?.closeAll())
+  }
+
+  /** A call whose answer nobody waits for: a thread that fails in it is logged, not the end of the process. */
+  #tell(call: Promise<void> | undefined): void {
+    call?.catch((error: unknown) => {
+      this.#options.log.error({ error: String(error) }, 'a worker thread failed in a control call')
+    })
   }
 
   /** End the threads whatever they do. */

@@ -40,11 +40,20 @@ export class LoopGuard {
     if (this.#exact.has(endpoint(host, port))) return true
     if (!this.#wildcardPorts.has(port)) return false
     if (nowMs - this.#localReadAtMs > INTERFACES_TTL_MS) {
-      this.#local = new Set(this.#listLocal().map(canonical))
       this.#localReadAtMs = nowMs
+      this.#local = this.#readLocal()
     }
     const address = ipaddr.process(host)
     return address.range() === 'loopback' || isWildcard(host) || this.#local.has(canonical(host))
+  }
+
+  /** Out of descriptors the system does not tell; then what it said last has to do. */
+  #readLocal(): ReadonlySet<string> {
+    try {
+      return new Set(this.#listLocal().map(canonical))
+    } catch {
+      return this.#local
+    }
   }
 }
 

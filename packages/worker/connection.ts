@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
-import { BugError, DialError, HandshakeError } from '#shared/errors'
+import { BugError, DialError, HandshakeError, type HandshakeCode } from '#shared/errors'
 import { slot } from '#shared/state/layout'
 import { front } from './domain-fronting/front.ts'
 import { answerHello } from './fake-tls/answer-hello.ts'
@@ -119,8 +119,7 @@ export class Connection {
     switch (this.#stage) {
       case 'hello':
       case 'frame':
-        if (performance.now() - this.#startedMs >= this.config.network.timeout.handshakeMs)
-          this.#input.expire()
+        if (this.#isOverdue()) this.#input.expire()
         return
       case 'relaying':
       case 'fronting':
@@ -174,7 +173,10 @@ export class Connection {
     this.tally.lastActiveMs = this.thread.clock.monotonicMs
     return new Relay(this.client, far, {
       mirrorsResets: stage === 'fronting',
-      onHalfClosed: () => this.limitIdle(HALF_CLOSED_IDLE_MS),
+      onHalfClosed: () => {
+        this.tally.lastActiveMs = this.thread.clock.monotonicMs // the limit runs from here
+        this.limitIdle(HALF_CLOSED_IDLE_MS)
+      },
       onEnd: (end) => this.close(end),
     })
   }
@@ -217,6 +219,16 @@ export class Connection {
     return this.#log
   }
 
+  #isOverdue(): boolean {
+    return performance.now() - this.#startedMs >= this.config.network.timeout.handshakeMs
+  }
+
+  /** Nobody waits for the end of a long key search any more. */
+  #giveUp(): HandshakeCode | null {
+    if (this.#stage === 'closed' || this.client.hasEnded) return 'peer-closed'
+    return this.#isOverdue() ? 'deadline' : null
+  }
+
   /** A client that leaves takes its dial along; one that only ended may still be answered by the fronting site. */
   #left(how: 'ended' | 'gone'): void {
     if (how === 'gone' || this.#stage === 'dialing-dc') this.#dial?.abort(GONE)
@@ -224,7 +236,7 @@ export class Connection {
 
   /** @throws HandshakeError with the host that such a peer is fronted to */
   async #findUser(hello: ClientHello): Promise<UserKey> {
-    const found = await this.thread.hellos.findKey(hello, this.peer.userHint)
+    const found = await this.thread.hellos.findKey(hello, this.peer.userHint, () => this.#giveUp())
     this.enter('hello') // a long search lets the connection be closed meanwhile
     if (!found.ok) throw new HandshakeError(found.code, `cannot read client hello: ${found.code}`, found.host)
     return found.userKey

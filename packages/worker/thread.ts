@@ -179,6 +179,7 @@ export class Thread implements WorkerControl {
     const connection = new Connection(client, { address: remoteAddress, userHint }, this)
     this.#connections.add(connection)
     connection.run().catch((error: unknown) => {
+      connection.close('bug')
       this.log.error(
         { error: String(error), cause: describeCause(error) },
         'a connection failed: please report this',

@@ -136,3 +136,17 @@ test('link-local addresses with a zone are no reason to throw', () => {
   const guard = new LoopGuard([at('::')], [], () => ['fe80::1'])
   assert.equal(guard.isOurs(at('fe80::2%eth0'), 0), false)
 })
+
+test('a system that does not tell its addresses is asked again later, and what it said before holds', () => {
+  let answers = 0
+  const guard = new LoopGuard([{ host: '0.0.0.0', port: 443 }], [], () => {
+    answers += 1
+    if (answers > 1) throw new Error('out of descriptors')
+    return ['192.0.2.7']
+  })
+  const here = { host: '192.0.2.7', port: 443 }
+  assert.equal(guard.isOurs(here, 0), true)
+  assert.equal(guard.isOurs(here, 60_000), true)
+  assert.equal(guard.isOurs({ host: '192.0.2.8', port: 443 }, 60_001), false)
+  assert.equal(answers, 2, 'once per interval, not per probe')
+})

@@ -7,10 +7,12 @@ const MAX_SHOWN_LENGTH = 60
  * names and addresses are cut up by dots and colons and stay readable.
  */
 const LOOKS_SECRET = /[A-Za-z0-9_+/=-]{22}/
+/** A fake-TLS secret in hex or base64url; no key of ours and hardly a name begins so. */
+export const SWAPPED_SECRET: RegExp = /^(?:ee[0-9a-f]{32,}|7[g-v][A-Za-z0-9_-]{21,})$/i
 
-/** `socks5://user:password@host` as `socks5://…@host`. */
+/** `socks5://user:password@host` as `socks5://…@host`, and without a scheme alike. */
 export function maskUserInfo(text: string): string {
-  return text.replace(/:\/\/[^]*@/, '://…@')
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^]*@/i, '$1…@')
 }
 
 /** What an error may show of a value of the file; what could be a secret is masked wherever it stands. */
@@ -31,7 +33,13 @@ export function describeSecretValue(value: unknown): string {
 
 /** A TOML path for people: `stats.prometheus.bind-to`, `secrets."anna b"`. */
 export function formatPath(path: readonly string[]): string {
-  return path.map((key) => (/^[A-Za-z0-9_-]+$/.test(key) ? cut(key) : quote(key))).join('.')
+  return path.map(formatKey).join('.')
+}
+
+/** A secret can stand where a key belongs, when somebody swaps the two. */
+function formatKey(key: string): string {
+  if (SWAPPED_SECRET.test(key)) return maskSecretText(key)
+  return /^[A-Za-z0-9_-]+$/.test(key) ? cut(key) : quote(key)
 }
 
 function quote(text: string): string {

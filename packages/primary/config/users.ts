@@ -3,7 +3,7 @@ import type { ConfigProblem } from '#shared/errors'
 import { formatSecretHex } from '#shared/secret'
 
 import { isTable, type TomlTable } from './decoders.ts'
-import { describeSecretValue, formatPath } from './describe.ts'
+import { describeSecretValue, formatPath, SWAPPED_SECRET } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import { GLOBAL_KEYS } from './match-keys.ts'
 import { findNearest } from './nearest.ts'
@@ -51,6 +51,10 @@ export function collectUsers(section: TomlTable, single: SecretList | null, line
     if (!decoded.ok) {
       const found = decoded.found ?? describeSecretValue(given)
       problems.push({ ...at, ...(given === undefined ? {} : { found }), expected: decoded.expected })
+      continue
+    }
+    if (SWAPPED_SECRET.test(name)) {
+      problems.push({ ...at, expected: 'this is a secret where the name belongs: write name = "secret"' })
       continue
     }
     if (!isUserName(name)) {

@@ -36,6 +36,27 @@ export class Resolver {
     return answer.addresses
   }
 
+  /**
+   * As `resolve`, but nobody waits longer than `timeoutMs`, or after `signal`; the question itself goes on for others.
+   * @throws DialError `unresolved`, `aborted`
+   */
+  async resolveWithin(host: string, timeoutMs: number, signal: AbortSignal): Promise<readonly string[]> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    const onAbort = (): void =>
+      reject(new DialError('aborted', 'the client left while its host was resolved'))
+    const timer = setTimeout(() => {
+      reject(new DialError('unresolved', `cannot resolve ${host}: timed out after ${timeoutMs} ms`))
+    }, timeoutMs)
+    signal.addEventListener('abort', onAbort)
+    if (signal.aborted) onAbort()
+    try {
+      return await Promise.race([this.resolve(host), promise])
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
   async #ask(host: string): Promise<Answer> {
     try {
       const found = await lookup(host, { all: true })

@@ -25,7 +25,7 @@ export async function dialFront(
   dialer: FrontDialer,
   signal: AbortSignal,
 ): Promise<ByteSocket> {
-  const resolved = await dialer.resolver.resolve(host)
+  const resolved = await dialer.resolver.resolveWithin(host, dialer.timeoutMs, signal)
   const addresses = resolved.map((address) => ({ host: address, port }))
   for (const address of addresses) {
     if (dialer.guard.isOurs(address, dialer.clock.monotonicMs)) {

@@ -21,7 +21,8 @@ const TO_CLIENT = slot('domain_fronting_traffic', { direction: 'to_client' })
  */
 export async function front(connection: Connection, cause: HandshakeError): Promise<void> {
   const { thread, client, tally } = connection
-  if (client.hasEnded && !connection.hasReceived) return connection.close(cause.code)
+  const isNobodyThere = client.socket.destroyed || (client.hasEnded && !connection.hasReceived)
+  if (isNobodyThere) return connection.close(cause.code)
   connection.enter('dialing-front')
   thread.counters.add(FRONTED, 1)
   if (!thread.admitFronting()) return connection.close('domain fronting: limit')

@@ -3,7 +3,7 @@ import type { UserEntry } from '#shared/worker-control'
 import type { Clock } from '../clock.ts'
 import type { Turns } from '../turns.ts'
 import type { ClientHello } from './client-hello.ts'
-import { KeyRing, type KeySearchResult } from './key-ring.ts'
+import { KeyRing, type GiveUp, type KeySearchResult } from './key-ring.ts'
 
 export interface HelloCheckOptions {
   readonly users: readonly UserEntry[]
@@ -39,13 +39,14 @@ export class HelloCheck {
   }
 
   /** @param userHint ledger slot of the user seen last from the peer's network, or -1 */
-  findKey(hello: ClientHello, userHint: number): Promise<KeySearchResult> {
+  findKey(hello: ClientHello, userHint: number, giveUp: GiveUp): Promise<KeySearchResult> {
     const nowMs = Date.now()
-    return this.#keys.search(hello, userHint, {
+    const clock = {
       nowMs,
       toleranceMs: this.#options.toleranceMs,
       notBeforeSeconds: this.#notBeforeSeconds(nowMs),
-    })
+    }
+    return this.#keys.search(hello, userHint, clock, giveUp)
   }
 
   /** Remember a hello's random; true when it was there already. */

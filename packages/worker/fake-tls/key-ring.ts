@@ -5,7 +5,7 @@ import { HelloDigest } from './authenticate.ts'
 import { normalizeHost, type ClientHello } from './client-hello.ts'
 
 /** Keys tried before the thread turns to its connections again: about one millisecond of hashing. */
-export const KEYS_PER_SLICE = 256
+export const KEYS_PER_SLICE = 128
 /** Keys used last on a host that are tried before the full list. */
 export const RECENT_KEYS = 16
 
@@ -35,6 +35,9 @@ export interface SearchClock {
   /** Hellos from before this Unix time in seconds are refused, or null for no such limit (decision W3). */
   readonly notBeforeSeconds: number | null
 }
+
+/** Why a search is not worth going on with, or null while it is. Asked before each slice. */
+export type GiveUp = () => HandshakeCode | null
 
 /** All users' keys by host, and the search for the one that signed a ClientHello. */
 export class KeyRing {
@@ -75,7 +78,12 @@ export class KeyRing {
    * key of the host, in slices so that a long list does not hold up the thread's connections.
    * @param userHint ledger slot of the user seen last from there, or -1
    */
-  async search(hello: ClientHello, userHint: number, clock: SearchClock): Promise<KeySearchResult> {
+  async search(
+    hello: ClientHello,
+    userHint: number,
+    clock: SearchClock,
+    giveUp: GiveUp = () => null,
+  ): Promise<KeySearchResult> {
     const host = this.#matchHost(hello)
     if (host === null) {
       const code = hello.serverNames.length === 0 ? 'sni-missing' : 'sni-unknown'
@@ -86,7 +94,11 @@ export class KeyRing {
     let found = attempt.tryKeys(likely, 0, KEYS_PER_SLICE)
     found ??= attempt.tryKeys(host.recent, 0, host.recent.length)
     for (let from = 0; found === null && from < host.keys.length; from += KEYS_PER_SLICE) {
-      if (from > 0) await this.#turns.next()
+      if (from > 0) {
+        await this.#turns.next()
+        const code = giveUp()
+        if (code !== null) return { ok: false, code, host: host.host }
+      }
       found = attempt.tryKeys(host.keys, from, from + KEYS_PER_SLICE)
     }
     if (found === null) return { ok: false, code: attempt.failure, host: host.host }

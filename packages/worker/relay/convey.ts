@@ -79,7 +79,7 @@ export function conveyDown(streams: DownStreams | null, slots: WriteSlots, meter
     counters.add(downSlot, bytes)
     const payload = streams === null ? chunk : streams.toClient.update(streams.fromDc.update(chunk))
     const slot = slots.take(framedBytes(bytes))
-    return client.writeSlot(slot, frameRecords(slot, payload))
+    return client.writeSlot(slot, frameRecords(slot, payload), bytes)
   }
 }
 

@@ -14,6 +14,12 @@ export interface ByteSink {
   closed(error: Error | null): void
 }
 
+/**
+ * Writes waiting at once. Node's own limit counts bytes alone: tiny ones for a peer that does not read would pile up by
+ * the ten thousand, each with a slot.
+ */
+const MAX_WRITES_IN_FLIGHT = 256
+
 const IGNORE: ByteSink = { bytes() {}, ended() {}, drained() {}, closed() {} }
 
 /** The part of `net.Socket` that Node does not document and `adopt` needs; covered by a self-test at start. */
@@ -27,11 +33,13 @@ export class ByteSocket {
   readonly socket: Socket
   #sink: ByteSink
   readonly #slots: WriteSlots
-  /** Slots whose bytes the kernel has not taken yet, oldest first. */
-  readonly #inFlight: (Buffer | null)[]
-  /** The lengths of those, in bytes. */
+  /** Writes that the kernel has not taken yet, from `#oldest` on: their slots, and the payload in them. */
+  readonly #inFlightSlots: (Buffer | null)[]
   readonly #inFlightBytes: number[]
+  #oldest: number
   #unsentBytes: number
+  /** A write was refused for the number of those in flight, so `drained` is ours to tell. */
+  #isCrowded: boolean
   #error: Error | null
   #isClosed: boolean
   readonly #onWritten: (error?: Error | null) => void
@@ -40,17 +48,14 @@ export class ByteSocket {
     this.socket = socket
     this.#sink = IGNORE
     this.#slots = slots
-    this.#inFlight = []
+    this.#inFlightSlots = []
     this.#inFlightBytes = []
+    this.#oldest = 0
     this.#unsentBytes = 0
+    this.#isCrowded = false
     this.#error = null
     this.#isClosed = false
-    this.#onWritten = (error) => {
-      const bytes = this.#inFlightBytes.shift() ?? 0
-      if (error === undefined || error === null) this.#unsentBytes -= bytes
-      const slot = this.#inFlight.shift()
-      if (slot !== null && slot !== undefined) this.#slots.giveBack(slot)
-    }
+    this.#onWritten = (error) => this.#written(error === undefined || error === null)
     socket.pause()
     socket.on('end', () => this.#sink.ended())
     socket.on('drain', () => this.#sink.drained())
@@ -138,33 +143,49 @@ export class ByteSocket {
     this.socket.pause()
   }
 
-  /** Write memory that stays untouched until it is sent. False: wait for `drained`. */
+  /** Write memory that stays untouched until it is sent; none of it counts as payload. False: wait for `drained`. */
   write(bytes: Buffer): boolean {
-    this.#inFlight.push(null)
-    this.#count(bytes.length)
-    return this.socket.write(bytes, this.#onWritten)
+    return this.#send(bytes, null, 0)
   }
 
-  /** Write the first `length` bytes of a slot, which goes back to its pool when they are sent. */
-  writeSlot(slot: Buffer, length: number): boolean {
-    this.#inFlight.push(slot)
-    this.#count(length)
-    return this.socket.write(slot.subarray(0, length), this.#onWritten)
+  /** Write the first `length` bytes of a slot, `payloadBytes` of them payload; the slot goes back when they are sent. */
+  writeSlot(slot: Buffer, length: number, payloadBytes: number): boolean {
+    return this.#send(slot.subarray(0, length), slot, payloadBytes)
   }
 
   /** Write memory that will be overwritten as soon as this returns. */
   writeCopy(bytes: Buffer): boolean {
     const slot = this.#slots.take(bytes.length)
     bytes.copy(slot)
-    return this.writeSlot(slot, bytes.length)
+    return this.writeSlot(slot, bytes.length, bytes.length)
   }
 
-  #count(bytes: number): void {
-    this.#inFlightBytes.push(bytes)
-    this.#unsentBytes += bytes
+  #send(bytes: Buffer, slot: Buffer | null, payloadBytes: number): boolean {
+    this.#inFlightSlots.push(slot)
+    this.#inFlightBytes.push(payloadBytes)
+    this.#unsentBytes += payloadBytes
+    const ok = this.socket.write(bytes, this.#onWritten)
+    if (this.#inFlightSlots.length - this.#oldest < MAX_WRITES_IN_FLIGHT) return ok
+    this.#isCrowded = true
+    return false
   }
 
-  /** Written and not taken by the kernel; Node forgets its own count of it when a socket breaks. */
+  #written(isSent: boolean): void {
+    const slot = this.#inFlightSlots[this.#oldest]
+    if (isSent) this.#unsentBytes -= this.#inFlightBytes[this.#oldest] ?? 0
+    this.#inFlightSlots[this.#oldest] = null
+    this.#oldest += 1
+    if (slot !== null && slot !== undefined) this.#slots.giveBack(slot)
+    if (this.#oldest < this.#inFlightSlots.length) return
+    this.#inFlightSlots.length = 0
+    this.#inFlightBytes.length = 0
+    this.#oldest = 0
+    if (!this.#isCrowded) return
+    this.#isCrowded = false
+    this.#sink.drained()
+  }
+
+  /** Payload written and not taken by the kernel; Node forgets its own count of it when a socket breaks. */
   get unsentBytes(): number {
     return this.#unsentBytes
   }

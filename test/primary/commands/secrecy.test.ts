@@ -9,7 +9,7 @@ import { buildClientHello } from '../../support/client-hello.ts'
 import { connectFakeTls, connectRaw } from '../../support/faketls-client.ts'
 import { startStreamDc } from '../../support/stream-dc.ts'
 import { startFakeSocks } from '../doctor/fake-socks.ts'
-import { findFreePort, makeDirectory, type Program, runProgram, startProgram } from './run-program.ts'
+import { findFreePort, makeDirectory, type Program, startProgram } from './run-program.ts'
 
 const timeout = 60_000
 const HOST = 'secrecy.example'
@@ -49,7 +49,7 @@ function writeForms(bytes: Buffer): string[] {
   const forms = [
     raw,
     Buffer.from(raw, 'utf8').toString('latin1'),
-    JSON.stringify(raw).slice(1, -1),
+    Buffer.from(JSON.stringify(raw).slice(1, -1), 'utf8').toString('latin1'),
     Buffer.from(JSON.stringify(bytes.toString('utf8')).slice(1, -1), 'utf8').toString('latin1'),
     // Half of a key is a leak as well.
     hexText.slice(0, 16),
@@ -124,6 +124,8 @@ async function reload(program: Program, path: string, text: string, expected: st
 
 /** Mistakes that operators make with a secret, a token or a password in the value. */
 const WRONG_VALUES = [
+  `network.proxies = ["user:${PASSWORD}@10.0.0.1:1080"]`,
+  `"${hex(KEYS.bad)}" = 5`,
   `concurrency = "${hex(KEYS.bad)}"`,
   `concurency = "${hex(KEYS.bad)}"`,
   `public-ipv4 = "${base64url(KEYS.bad)}"`,
@@ -136,6 +138,7 @@ const WRONG_VALUES = [
 ]
 const WRONG_SECRETS = `
 [secrets]
+"${hex(KEYS.bad)}" = "anna"
 another-tag = "dd${hex(KEYS.bad).slice(2)}"
 cut-off = "${hex(KEYS.bad).slice(0, 30)}"
 no-host = "${hex(KEYS.bad).slice(0, 34)}"
@@ -217,7 +220,8 @@ file = "file:good.txt"
       dc: 3,
       firstPayload: Buffer.alloc(40),
     })
-    await orphan.closed
+    await orphan.ended.catch(() => {}) // by FIN or by RST
+    orphan.destroy()
     const answers: Record<string, string> = { garbage: await exchange(port, 'GET / HTTP/1.1\r\n\r\n') }
 
     await reload(
@@ -262,3 +266,43 @@ file = "file:good.txt"
     assertHoldsNoSecret({ stdout: program.stdout, stderr: program.stderr, processes: seen, ...answers })
   },
 )
+
+test('what is said about a configuration, good or wrong, shows no secret of it', { timeout }, async (t) => {
+  setVariables(t)
+  const good = `bind-to = "127.0.0.1:1"
+api-token = "${TOKEN}"
+network.proxies = ["socks5://user:${PASSWORD}@127.0.0.1?open_threshold=${PASSWORD}"]
+[secrets]
+text = "${hex(KEYS.text)}"
+list = ["${base64url(KEYS.list)}", "env:SECRECY_USER"]
+table = { secret = "file:good.txt", secrte = "${hex(KEYS.bad)}" }
+`
+  const wrong = `bind-to = "127.0.0.1:1"\n${WRONG_VALUES.join('\n')}\n${WRONG_SECRETS}`
+  const torn = `secret = ${hex(KEYS.bad)}\napi-token = "${TOKEN}\n`
+  const cwd = makeDirectory(t, { 'good.toml': good, 'wrong.toml': wrong, 'torn.toml': torn, ...FILES })
+  for (const [file, code] of [
+    ['good.toml', 0],
+    ['wrong.toml', 1],
+    ['torn.toml', 1],
+  ] as const) {
+    const commands = [
+      ['config', 'check', file],
+      ['config', 'check', '--json', file],
+      // A good file would be served.
+      ...(code === 0 ? [] : [['run', file]]),
+    ]
+    for (const args of commands) {
+      const program = startRaw(t, args, cwd)
+      assert.equal(await program.exit(), code, `${args.join(' ')}: ${program.stdout}${program.stderr}`)
+      const said = program.stdout + program.stderr
+      // The file was read and judged, line by line.
+      const expected = {
+        'good.toml': 'open_threshold',
+        'wrong.toml': 'broken-host',
+        'torn.toml': 'torn.toml',
+      }
+      assert.ok(said.includes(expected[file]), said)
+      assertHoldsNoSecret({ [args.join(' ')]: said })
+    }
+  }
+})

@@ -30,7 +30,7 @@ function createDialer(addresses: readonly string[], listening: readonly HostPort
       : Promise.reject(new DialError('unresolved', `cannot resolve ${host}`))
   return {
     // `dialFront` asks nothing else of a resolver.
-    resolver: { resolve } as unknown as Resolver,
+    resolver: { resolveWithin: resolve } as unknown as Resolver,
     guard: new LoopGuard(listening, []),
     clock: new Clock(),
     timeoutMs: LIVENESS_MS,

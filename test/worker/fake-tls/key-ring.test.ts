@@ -243,3 +243,14 @@ test('a search in a long list lets the thread turn to its connections', async ()
 test('a ring without users is a bug', () => {
   assert.throws(() => new KeyRing([], new Turns()), BugError)
 })
+
+test('a search that nobody waits for any more ends at its next slice', async () => {
+  const ring = new KeyRing(manyUsers(KEYS_PER_SLICE * 20, 'a.example'), new Turns())
+  let asked = 0
+  const found = await ring.search(hello({ key: keyOf(60_000), names: ['a.example'] }), NO_HINT, CLOCK, () => {
+    asked += 1
+    return asked === 2 ? 'peer-closed' : null
+  })
+  assert.deepEqual(found, { ok: false, code: 'peer-closed', host: 'a.example' })
+  assert.equal(asked, 2)
+})

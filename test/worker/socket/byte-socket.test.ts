@@ -218,3 +218,27 @@ test('with a shared read buffer the chunks are that memory, not copies', LIMIT, 
   await sink.saw('ended')
   assert.equal(shared, 5000)
 })
+
+test(
+  'tiny writes that wait are bounded by their number, and the end of the wait is told',
+  LIMIT,
+  async (t) => {
+    const { peer, accepted } = await openPair(t)
+    peer.pause()
+    const socket = ByteSocket.adopt(accepted, new CountedSlots(), Buffer.allocUnsafeSlow(1024))
+    const sink = new RecordingSink()
+    socket.setSink(sink)
+    // Corked, so that nothing leaves however much room the kernel has.
+    socket.socket.cork()
+    let accepts = 0
+    while (socket.writeCopy(Buffer.of(accepts & 255))) accepts += 1
+    assert.ok(accepts < 1000, `${accepts} single bytes wait`)
+    const { writableHighWaterMark } = socket.socket
+    assert.ok(accepts < writableHighWaterMark, 'long before the limit in bytes')
+    peer.resume()
+    socket.socket.uncork()
+    await sink.saw('drained')
+    assert.equal(socket.unsentBytes, 0)
+    assert.equal(socket.writeCopy(Buffer.of(1)), true)
+  },
+)
