@@ -197,7 +197,11 @@ test('the example of the reference starts, and warns of nothing else', { timeout
   program.child.kill('SIGTERM')
   assert.equal(await program.exit(), 0)
   assert.equal(program.stderr, '')
-  const told = program.log().filter((line) => line['level'] === 'warn' && line['logger'] === '')
+  const told = program
+    .log()
+    .filter((line) => line['level'] === 'warn' && line['logger'] === '')
+    // Said in the background, if this machine's resolver is quick enough: a matter of the host, not of the file.
+    .filter((line) => !String(line['message']).startsWith('SNI-DNS'))
   assert.deepEqual(
     told.map((line) => line['message']),
     expected.map((warning) => warning.message ?? `configuration: ${formatConfigWarning(warning)}`),

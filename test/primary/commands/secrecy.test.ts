@@ -124,7 +124,6 @@ async function reload(program: Program, path: string, text: string, expected: st
 
 /** Mistakes that operators make with a secret, a token or a password in the value. */
 const WRONG_VALUES = [
-  `network.proxies = ["user:${PASSWORD}@10.0.0.1:1080"]`,
   `"${hex(KEYS.bad)}" = 5`,
   `concurrency = "${hex(KEYS.bad)}"`,
   `concurency = "${hex(KEYS.bad)}"`,
@@ -133,7 +132,7 @@ const WRONG_VALUES = [
   `api-token = "${TOKEN} ${TOKEN}"`,
   `domain-fronting.host = "https://${base64url(KEYS.bad)}@x"`,
   `network.dns = "https://user:${PASSWORD}@1.1.1.1:99999/dns-query"`,
-  `network.proxies = ["http://user:${PASSWORD}@127.0.0.1", "socks5://user:${PASSWORD}@127.0.0.1:99999"]`,
+  `network.proxies = ["user:${PASSWORD}@10.0.0.1:1080", "http://user:${PASSWORD}@127.0.0.1", "socks5://user:${PASSWORD}@127.0.0.1:99999"]`,
   `[dc]\n2 = "${hex(KEYS.bad)}"`,
 ]
 const WRONG_SECRETS = `
