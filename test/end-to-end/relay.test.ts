@@ -14,11 +14,11 @@ import { buildRequest, MIB, readPattern, waitSteady, writePattern } from './tran
 import { startWorld, waitMetric, waitUntil, type World } from './world.ts'
 
 const timeout = 40_000
-/** Kernel buffers on four socket ends, of which Linux makes receive buffers large; without back-pressure it is 200 MB. */
+/** Kernel buffers on four socket ends, of which Linux makes receive buffers large; without back-pressure it is the whole flood. */
 const MAX_BUFFERED_BYTES = 20 * MIB
-const FLOOD_BYTES = 200 * MIB
+const FLOOD_BYTES = 64 * MIB
 /** Enough to tell bounded from unbounded, where the whole flood has been seen on another path. */
-const SMALL_FLOOD_BYTES = 48 * MIB
+const SMALL_FLOOD_BYTES = 32 * MIB
 
 const PATHS = [
   { name: 'fast mode', fastMode: true },
