@@ -1,7 +1,7 @@
 import { HandshakeError } from '#shared/errors'
 
 /** Above this many unread bytes the peer is told to wait; what one read brings on top is bounded by the read buffer. */
-export const MAX_UNREAD_BYTES = 64 * 1024
+export const MAX_UNREAD_BYTES: number = 64 * 1024
 /** A usual hello, and half as much again. */
 const INITIAL_BYTES = 768
 const EMPTY = Buffer.alloc(0)

@@ -9,7 +9,7 @@ const MAX_ATTEMPTS = 3
 /** The pool answers within a tenth of this from anywhere. */
 const ATTEMPT_MS = 1500
 /** Three attempts, and the name. */
-export const SNTP_TIMEOUT_MS = MAX_ATTEMPTS * ATTEMPT_MS + 2000
+export const SNTP_TIMEOUT_MS: number = MAX_ATTEMPTS * ATTEMPT_MS + 2000
 
 export interface SntpServer {
   readonly host: string

@@ -33,7 +33,7 @@ import { ThreadLock } from './thread-lock.ts'
  * 381,000 entries: with the default skew an entry lives 11 s, and a core authenticates 3,000 hellos a second, so this
  * lasts for 11 cores at full speed.
  */
-export const MIN_REPLAY_BYTES = 16 * 1024 * 1024
+export const MIN_REPLAY_BYTES: number = 16 * 1024 * 1024
 
 /** Expired entries dropped per call. More than the one that is added, so that the set shrinks; few, for the latency. */
 const PURGED_PER_CALL = 4

@@ -11,7 +11,7 @@ import { HELLO_RECORD_VERSION, RECORD_HEADER_BYTES, RecordType } from './record.
 /** A hello in more records than this is refused, as in the reference (wire.md §2.1). */
 export const MAX_HELLO_RECORDS = 11
 /** Reassembled, handshake header included; real ones stay below 2 KiB (decision W2). */
-export const MAX_HELLO_BYTES = 16 * 1024
+export const MAX_HELLO_BYTES: number = 16 * 1024
 
 const CLIENT_HELLO = 0x01
 
