@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { findFreePort } from '../../test/support/free-port.ts'
 
 const PROXY_MAIN = new URL('../../packages/primary/main.ts', import.meta.url)
 const HOST = 'example.com'
@@ -98,16 +98,6 @@ fast-mode = ${options.fastMode}
 host = "127.0.0.1"
 port = 9
 `
-}
-
-/** The configuration file takes no port 0. Another process may take this one before the proxy does: unlikely, and loud. */
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function accepts(port: number): Promise<boolean> {

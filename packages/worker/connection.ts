@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto'
 import { isIPv6 } from 'node:net'
-import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { BugError, DialError, HandshakeError, type HandshakeCode } from '#shared/errors'
 import { slot } from '#shared/state/layout'
@@ -13,13 +11,13 @@ import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.t
 import type { Tally } from './relay/convey.ts'
 import { Relay } from './relay/relay.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
+import { StreamLog } from './stream-log.ts'
 import { dialSession } from './telegram/dial-session.ts'
 import { relaySession, type DialledSession } from './telegram/relay-session.ts'
 import type { Thread } from './thread.ts'
 
 /** After one side's FIN the other gets this much silence, not the whole idle limit. */
 const HALF_CLOSED_IDLE_MS = 30_000
-const STREAM_ID_BYTES = 16
 /** Why dials end with their connection; one for all, since without a reason every abort makes an error with a stack. */
 const GONE = new DialError('aborted', 'the client is gone')
 
@@ -48,6 +46,7 @@ export class Connection {
   readonly family: 'ipv4' | 'ipv6'
   readonly tally: Tally
   readonly #input: HandshakeInput
+  readonly #log: StreamLog
   readonly #startedMs: number
   /** What the stages took, to be given back at close. */
   readonly #borrowed: (() => void)[]
@@ -58,7 +57,6 @@ export class Connection {
   #dial: AbortController | null
   #userKey: UserKey | null
   #dc: number | null
-  #log: Logger | null
 
   constructor(client: ByteSocket, peer: Peer, thread: Thread) {
     this.peer = peer
@@ -69,6 +67,7 @@ export class Connection {
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
     this.#input = new HandshakeInput(client, (how) => this.#left(how))
+    this.#log = new StreamLog(thread.log, peer.address)
     this.#borrowed = []
     this.#stage = 'hello'
     this.#idleMs = this.config.network.timeout.idleMs
@@ -76,13 +75,12 @@ export class Connection {
     this.#dial = null
     this.#userKey = null
     this.#dc = null
-    this.#log = null
   }
 
   /** The stages in order. Rejects only for a bug of ours. */
   async run(): Promise<void> {
     this.raise(CLIENTS[this.family])
-    this.log?.debug('Stream has been started')
+    this.#log.debug('Stream has been started')
     try {
       const hello = await this.#input.readHello()
       const userKey = await this.#findUser(hello)
@@ -196,27 +194,14 @@ export class Connection {
     this.#far?.destroy()
     for (const giveBack of this.#borrowed) giveBack()
     this.thread.forget(this)
-    this.log?.debug(
-      {
-        reason,
-        stage,
-        ...(this.#dc === null ? {} : { dc: this.#dc }),
-        bytes_up: this.tally.up,
-        bytes_down: this.tally.down,
-        duration_ms: Math.round(performance.now() - this.#startedMs),
-      },
-      'Stream has been finished',
-    )
-  }
-
-  /** null unless somebody reads debug lines: a stream id costs random bytes and a child logger. */
-  get log(): Logger | null {
-    if (!this.thread.log.isLevelEnabled('debug')) return null
-    this.#log ??= this.thread.log.child({
-      'stream-id': randomBytes(STREAM_ID_BYTES).toString('base64url'),
-      'client-ip': this.peer.address,
+    this.#log.debug('Stream has been finished', {
+      reason,
+      stage,
+      ...(this.#dc === null ? {} : { dc: this.#dc }),
+      bytes_up: this.tally.up,
+      bytes_down: this.tally.down,
+      duration_ms: Math.round(performance.now() - this.#startedMs),
     })
-    return this.#log
   }
 
   #isOverdue(): boolean {
@@ -258,7 +243,7 @@ export class Connection {
     this.borrow(() => users.leave(userSlot))
     users.account(userSlot).lastSeenMs = clock.unixMs
     this.thread.reportUser(this.peer, userSlot)
-    this.#log = this.log?.child({ secret_name: name }) ?? null
+    this.#log.setUser(name)
   }
 
   async #openSession(userKey: UserKey): Promise<ClientSession> {
@@ -284,10 +269,8 @@ export class Connection {
     if (this.#stage === 'closed') return
     if (error instanceof HandshakeError) {
       this.thread.countHandshake(error.code)
-      this.log?.debug(
-        { error: error.message },
-        this.#stage === 'hello' ? 'cannot read client hello' : 'obfuscated handshake is failed',
-      )
+      const message = this.#stage === 'hello' ? 'cannot read client hello' : 'obfuscated handshake is failed'
+      this.#log.debug(message, { error: error.message })
       if (this.#stage === 'hello' && error.code !== 'refused') return front(this, error)
       return this.close(error.code)
     }

@@ -15,12 +15,12 @@ import {
   eventually,
   fetchStats,
   fetchText,
-  findFreePort,
   LIVENESS_LIMIT_MS,
   sumMetric,
 } from '../support/process-state.ts'
 import { startTestProxy, type StatsJson, type TestProxy } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
+import { findFreePort } from '../support/free-port.ts'
 
 const secretOf = (key: string): string => `ee${key.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const QUIET = secretOf('01')

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { countDialing, startBlackHole } from './black-hole.ts'
-import { findFreePort, makeSecret, startProxyIn, startWorld, waitMetric, waitUntil } from './world.ts'
+import { makeSecret, startProxyIn, startWorld, waitMetric, waitUntil } from './world.ts'
+import { findFreePort } from '../support/free-port.ts'
 
 const timeout = 30_000
 const TIMEOUTS = { tcpMs: 60_000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 10_000 }

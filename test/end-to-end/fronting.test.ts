@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { request } from 'node:https'
+import { createServer, type AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { test } from 'node:test'
 import { buildClientHello, splitIntoRecords, type ClientHelloOptions } from '../support/client-hello.ts'
@@ -9,7 +11,6 @@ import { FRONT_SITE_CERTIFICATE, startHttpsSite, startRecordingSite } from '../s
 import { startBlackHole } from './black-hole.ts'
 import { RawPeer } from './raw-peer.ts'
 import {
-  findFreePort,
   HOST,
   makeSecret,
   readMetric,
@@ -19,6 +20,7 @@ import {
   waitUntil,
   type World,
 } from './world.ts'
+import { findFreePort } from '../support/free-port.ts'
 
 const timeout = 30_000
 const SHORT = { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 1000 }
@@ -283,6 +285,43 @@ test('a site that is down closes the client at once', { timeout }, async (t) => 
   await peer.waitOver()
   await waitMetric(proxy, 'mtg_client_connections', {}, 0)
   await waitMetric(proxy, 'mtg_domain_fronting_connections', {}, 0)
+})
+
+test('after a long silence a FIN begins a new limit: a late answer arrives', { timeout }, async (t) => {
+  // The silence before the FIN and the one after it are longer than the limit together, and shorter each.
+  const pauseMs = 1800
+  const config = { network: { timeout: { ...SHORT, handshakeMs: 10_000, idleMs: 3000 } } }
+  const site = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.resume().on('end', () => setTimeout(() => socket.end('late answer'), pauseMs))
+  })
+  await once(site.listen(0, '127.0.0.1'), 'listening')
+  t.after(() => site.close())
+  const { port } = site.address() as AddressInfo // a TCP server has no other kind of address
+  const { proxy } = await startWorld(t, { fronting: { host: '127.0.0.1', port }, config })
+  const peer = await RawPeer.connect(proxy.port)
+  peer.write(Buffer.from('garbage'))
+  await waitMetric(proxy, 'mtg_domain_fronting_traffic', { direction: 'from_client' }, 7)
+  await new Promise((resolve) => setTimeout(resolve, pauseMs))
+  peer.socket.end()
+  assert.equal(String(await peer.waitReceived(11)), 'late answer')
+})
+
+test('a bug of ours on the way to the site closes that connection and no other', { timeout }, async (t) => {
+  const workerEntry = new URL('broken-guard-worker.ts', import.meta.url).href
+  const world = await startWorld(t, { workerEntry })
+  const user = await connectFakeTls({ port: world.proxy.port, secret: world.secret, dc: 2 })
+  const peer = await RawPeer.connect(world.proxy.port)
+  peer.write(Buffer.from('garbage'))
+  await peer.waitOver()
+  await waitMetric(world.proxy, 'mtg_client_connections', {}, 1)
+  await waitMetric(world.proxy, 'mtg_domain_fronting_connections', {}, 0)
+  user.write(Buffer.from('still here'))
+  assert.equal(String(await user.read(10)), 'still here')
+  const errors = world.proxy.logLines().filter((line) => line['level'] === 'error')
+  assert.deepEqual(
+    errors.map((line) => line['message']),
+    ['a connection failed: please report this'],
+  )
 })
 
 test('a site that resets is seen to reset', { timeout }, async (t) => {

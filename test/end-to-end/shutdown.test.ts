@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { RawPeer } from './raw-peer.ts'
 import { buildRequest, MIB, readPattern } from './transfer.ts'
-import { findFreePort, LIVENESS_LIMIT_MS, startWorld, type World } from './world.ts'
+import { LIVENESS_LIMIT_MS, startWorld, type World } from './world.ts'
+import { findFreePort } from '../support/free-port.ts'
 
 const timeout = 30_000
 

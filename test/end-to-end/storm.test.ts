@@ -10,9 +10,10 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { connectFakeTls, connectRaw } from '../support/faketls-client.ts'
-import { countDescriptors, eventually, findFreePort } from '../support/process-state.ts'
+import { countDescriptors, eventually } from '../support/process-state.ts'
 import { runStorm } from '../support/storm.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
+import { findFreePort } from '../support/free-port.ts'
 
 const SECRET = `ee${'06'.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const options = { timeout: 120_000 }

@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { startRecordingSite, type RecordingSite } from '../support/front-site.ts'
 import { startTestProxy, type TestProxy, type TestProxyOptions } from '../support/proxy.ts'
@@ -52,16 +50,6 @@ export async function startProxyIn(t: TestContext, options: TestProxyOptions): P
   const proxy = await startTestProxy(options)
   t.after(() => proxy.stop())
   return proxy
-}
-
-/** A port of 127.0.0.1 that nobody listens on at the moment. */
-export async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Poll what has no event of its own; rejects when it does not come to be. */

@@ -1,7 +1,5 @@
-import { once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { get } from 'node:http'
-import { createServer, type AddressInfo } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { StatsJson } from './proxy.ts'
@@ -55,16 +53,6 @@ export function fetchText(port: number, path: string): Promise<string> {
       response.on('error', reject)
     }).on('error', reject)
   })
-}
-
-/** A port that was free a moment ago, for programs that cannot tell which one they got. */
-export async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** The sum of all series of a Prometheus metric, or of those that have these labels, spelt as they are exposed. */

@@ -1,5 +1,6 @@
 // hot: one call per read and per write of every connection
 import { connect, Socket, type OnReadOpts } from 'node:net'
+import { WriteQueue } from './write-queue.ts'
 import type { WriteSlots } from './write-slots.ts'
 
 /** Who gets a socket's bytes and events. It changes as a connection goes through its stages. */
@@ -33,10 +34,7 @@ export class ByteSocket {
   readonly socket: Socket
   #sink: ByteSink
   readonly #slots: WriteSlots
-  /** Writes that the kernel has not taken yet, from `#oldest` on: their slots, and the payload in them. */
-  readonly #inFlightSlots: (Buffer | null)[]
-  readonly #inFlightBytes: number[]
-  #oldest: number
+  readonly #inFlight: WriteQueue
   #unsentBytes: number
   /** A write was refused for the number of those in flight, so `drained` is ours to tell. */
   #isCrowded: boolean
@@ -48,9 +46,7 @@ export class ByteSocket {
     this.socket = socket
     this.#sink = IGNORE
     this.#slots = slots
-    this.#inFlightSlots = []
-    this.#inFlightBytes = []
-    this.#oldest = 0
+    this.#inFlight = new WriteQueue()
     this.#unsentBytes = 0
     this.#isCrowded = false
     this.#error = null
@@ -161,26 +157,19 @@ export class ByteSocket {
   }
 
   #send(bytes: Buffer, slot: Buffer | null, payloadBytes: number): boolean {
-    this.#inFlightSlots.push(slot)
-    this.#inFlightBytes.push(payloadBytes)
+    this.#inFlight.push(slot, payloadBytes)
     this.#unsentBytes += payloadBytes
     const ok = this.socket.write(bytes, this.#onWritten)
-    if (this.#inFlightSlots.length - this.#oldest < MAX_WRITES_IN_FLIGHT) return ok
+    if (this.#inFlight.length < MAX_WRITES_IN_FLIGHT) return ok
     this.#isCrowded = true
     return false
   }
 
   #written(isSent: boolean): void {
-    const slot = this.#inFlightSlots[this.#oldest]
-    if (isSent) this.#unsentBytes -= this.#inFlightBytes[this.#oldest] ?? 0
-    this.#inFlightSlots[this.#oldest] = null
-    this.#oldest += 1
-    if (slot !== null && slot !== undefined) this.#slots.giveBack(slot)
-    if (this.#oldest < this.#inFlightSlots.length) return
-    this.#inFlightSlots.length = 0
-    this.#inFlightBytes.length = 0
-    this.#oldest = 0
-    if (!this.#isCrowded) return
+    if (isSent) this.#unsentBytes -= this.#inFlight.oldestPayloadBytes
+    const slot = this.#inFlight.shift()
+    if (slot !== null) this.#slots.giveBack(slot)
+    if (!this.#isCrowded || this.#inFlight.length > 0) return
     this.#isCrowded = false
     this.#sink.drained()
   }

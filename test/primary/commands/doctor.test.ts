@@ -8,7 +8,8 @@ import { startFakeDc } from '../doctor/fake-dc.ts'
 import { startFakeNtp } from '../doctor/fake-ntp.ts'
 import { startFakeSocks } from '../doctor/fake-socks.ts'
 import { CERTIFICATE, startTlsSite } from '../doctor/tls-site.ts'
-import { findFreePort, makeDirectory } from './run-program.ts'
+import { makeDirectory } from './run-program.ts'
+import { findFreePort } from '../../support/free-port.ts'
 
 /** Liveness: threads start, everything else takes milliseconds. */
 const timeout = 60_000

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { connectFakeTls, type FakeTlsClient } from '../../support/faketls-client.ts'
 import { startStreamDc, type StreamDc } from '../../support/stream-dc.ts'
-import { findFreePort, makeDirectory, startProgram, type Program } from './run-program.ts'
+import { makeDirectory, startProgram, type Program } from './run-program.ts'
+import { findFreePort } from '../../support/free-port.ts'
 
 const timeout = 60_000
 const HOST = 'example.com'

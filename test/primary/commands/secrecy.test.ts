@@ -9,7 +9,8 @@ import { buildClientHello } from '../../support/client-hello.ts'
 import { connectFakeTls, connectRaw } from '../../support/faketls-client.ts'
 import { startStreamDc } from '../../support/stream-dc.ts'
 import { startFakeSocks } from '../doctor/fake-socks.ts'
-import { findFreePort, makeDirectory, type Program, startProgram } from './run-program.ts'
+import { makeDirectory, type Program, startProgram } from './run-program.ts'
+import { findFreePort } from '../../support/free-port.ts'
 
 const timeout = 60_000
 const HOST = 'secrecy.example'

@@ -5,7 +5,8 @@ import { readFlags, type SimpleRunOptions } from '#primary/commands/simple-run'
 import { formatConfigWarning } from '#primary/config/warning'
 import { UsageError } from '#primary/exit'
 
-import { findFreePort, LIMIT_MS, runProgram, startProgram } from './run-program.ts'
+import { LIMIT_MS, runProgram, startProgram } from './run-program.ts'
+import { findFreePort } from '../../support/free-port.ts'
 
 const timeout = LIMIT_MS
 const KEY = '000102030405060708090a0b0c0d0e0f'

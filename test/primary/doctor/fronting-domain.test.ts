@@ -8,8 +8,8 @@ import { type CheckResult, runCheck } from '#primary/doctor/check'
 import type { FrontTarget } from '#primary/doctor/front-targets'
 import { checkFrontingDomains, type FrontingOptions } from '#primary/doctor/fronting-domain'
 
-import { findFreePort } from '../commands/run-program.ts'
 import { CERTIFICATE, startProxyHeaderSite, startTlsSite } from './tls-site.ts'
+import { findFreePort } from '../../support/free-port.ts'
 
 const timeout = 20_000
 const NOW_MS = Date.UTC(2027, 0, 1)

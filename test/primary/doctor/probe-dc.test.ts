@@ -6,10 +6,10 @@ import type { DcProbeResult, SocksUpstream } from '#shared/dc-probe'
 import { buildReqPqMulti, checkResPq } from '#worker/tasks/req-pq'
 import probeDc from '#worker/tasks/probe-dc'
 
-import { findFreePort } from '../commands/run-program.ts'
 import { startTelegramDc } from '../../support/telegram-dc.ts'
 import { startFakeDc } from './fake-dc.ts'
 import { startFakeSocks } from './fake-socks.ts'
+import { findFreePort } from '../../support/free-port.ts'
 
 /** Liveness: a probe on the loopback takes milliseconds. */
 const LIMIT_MS = 20_000
