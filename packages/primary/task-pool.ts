@@ -1,0 +1,42 @@
+import { Piscina } from 'piscina'
+import type { TaskName, Tasks } from '#shared/tasks'
+
+/** Tasks mostly wait for the network, so one thread runs many; more than these are a bug, not a load. */
+const MAX_CONCURRENT_TASKS = 256
+
+/**
+ * Short jobs that must not run on a thread that relays, and not on the primary either. A pool of its own, because on
+ * that of the workers they would wait behind tasks that never end. Its only thread starts with the first job and ends
+ * when there is none.
+ */
+export class TaskPool {
+  readonly #piscina: Piscina
+
+  constructor() {
+    this.#piscina = new Piscina({
+      minThreads: 0,
+      maxThreads: 1,
+      concurrentTasksPerWorker: MAX_CONCURRENT_TASKS,
+      // With 'sync' a thread sleeps while its tasks wait for their sockets.
+      atomics: 'disabled',
+    })
+  }
+
+  /**
+   * Run one job. Input and result are cloned, shared memory is shared.
+   * @throws whatever the job throws, or AbortError when the signal fires, which ends the thread if the job had begun
+   */
+  run<Name extends TaskName>(
+    name: Name,
+    task: Parameters<Tasks[Name]>[0],
+    signal?: AbortSignal,
+  ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
+    const filename = import.meta.resolve(`#worker/tasks/${name}`)
+    return this.#piscina.run(task, { filename, ...(signal === undefined ? {} : { signal }) })
+  }
+
+  /** End the thread, whatever it does. */
+  async close(): Promise<void> {
+    await this.#piscina.destroy()
+  }
+}
