@@ -2,10 +2,10 @@
  * Where things stand in the user ledger's memory (decision O10). Offsets are in Int32 cells: what admission decides on
  * are small counts, and Atomics on BigInt64 would allocate a BigInt each time. Byte counts and times are Int64.
  *
- *   | total | … | limit | fair | … | thread 0 | thread 1 | … | user 0 | user 1 | … grows …
+ *   | total | … | limit | fair | decisions | … | thread 0 | thread 1 | … | user 0 | user 1 | … grows …
  *
  *   thread: | sequence | live | pad to 128 bytes |
- *   user:   | live | cap | generation | version | row of thread 0 | row of thread 1 | … |
+ *   user:   | live | cap | generation | version | refusals by reason … | row of thread 0 | row of thread 1 | … |
  *   row:    | live | pad | bytesIn (64) | bytesOut (64) | lastSeenMs (64) |
  *
  * User by user, so that the memory can grow while every offset stays where it is.
@@ -15,8 +15,10 @@
 export const TOTAL = 0
 /** What the throttle allows in total; NO_LIMIT for everything. */
 export const LIMIT = 32
-/** Who holds at least this many is not admitted at or over the limit (decision O14). */
+/** Who holds at least this many is not admitted at or over the limit (decision O14); NO_LIMIT: not computed yet. */
 export const FAIR = 33
+/** How many more decisions the level is good for. Beside it on purpose: they are read and written together. */
+export const FAIR_DECISIONS = 34
 
 export const THREADS_START = 64
 /** 128 bytes: threads must not share a cache line for what they write per connection. */
@@ -32,7 +34,12 @@ export const USER_CAP = 1
 export const USER_GENERATION = 2
 /** Rises after any row of the user was written, so that the primary reads only what has changed. */
 export const USER_VERSION = 3
-const USER_HEAD_CELLS = 4
+/** Refusals, in the order of REFUSALS. They are rare: all threads count in the same cells. */
+export const USER_REFUSED = 4
+/** Why a user who proved a key is not admitted. Also the `reason` label of the refusal counter. */
+export const REFUSALS = ['cap', 'fair-share'] as const
+export type Refusal = (typeof REFUSALS)[number]
+const USER_HEAD_CELLS = 8
 
 export const ROW_LIVE = 0
 export const ROW_BYTES_IN = 2

@@ -3,13 +3,17 @@
  * on shared cells and is exact over all threads; traffic is kept in rows with a single writer and summed here. This is
  * the primary's side; the threads' side is user-rows.ts.
  */
+import { endianness } from 'node:os'
 import { BugError, OperatorError } from '../errors.ts'
 import {
   committedUsers,
   FAIR,
+  FAIR_DECISIONS,
   ledgerBytes,
   LIMIT,
   NO_LIMIT,
+  REFUSALS,
+  type Refusal,
   ROW_BYTES_IN,
   ROW_BYTES_OUT,
   ROW_LAST_SEEN,
@@ -22,6 +26,7 @@ import {
   USER_CAP,
   USER_GENERATION,
   USER_LIVE,
+  USER_REFUSED,
   USER_VERSION,
   userStart,
 } from './ledger-layout.ts'
@@ -33,6 +38,7 @@ export const MAX_USERS = 100_000
 const INITIAL_USERS = 64
 /** Cells compared per `repair`: about 2 ms, whatever the number of users; the next call goes on from there. */
 const REPAIR_CELLS_PER_CALL = 16_384
+const LITTLE_ENDIAN = endianness() === 'LE'
 
 /** Plain data: crosses to the worker threads, the buffer shared. */
 export interface LedgerMemory {
@@ -106,6 +112,8 @@ export class UserLedger {
     state.lastSeenFloorMs = Math.max(state.rowsLastSeenMs, state.retiredLastSeenMs)
     const user = this.#user(slot)
     Atomics.store(this.#cells, user + USER_CAP, NO_LIMIT)
+    for (let reason = 0; reason < REFUSALS.length; reason++)
+      Atomics.store(this.#cells, user + USER_REFUSED + reason, 0)
     // Last: from now on threads admit.
     Atomics.store(this.#cells, user + USER_GENERATION, state.generation)
     return { slot, generation: state.generation }
@@ -124,17 +132,35 @@ export class UserLedger {
   }
 
   /**
-   * Connections of all users together, from which on only users with fewer than `fair` are admitted; null for no
-   * limit (decision O14).
+   * Connections of all users together, from which on nobody gets more than a fair share; null for no limit (decision
+   * O14). Takes effect at the next admission.
    */
-  setLimit(limit: number | null, fair: number): void {
-    Atomics.store(this.#cells, FAIR, fair)
+  setLimit(limit: number | null): void {
     Atomics.store(this.#cells, LIMIT, limit ?? NO_LIMIT)
+    this.refreshFairShare()
+  }
+
+  /** Let the next decision at the limit count everybody anew, however many it would have been good for. */
+  refreshFairShare(): void {
+    Atomics.store(this.#cells, FAIR, NO_LIMIT)
+    Atomics.store(this.#cells, FAIR_DECISIONS, 0)
   }
 
   /** Connections of all users. */
   total(): number {
     return Math.max(0, Atomics.load(this.#cells, TOTAL))
+  }
+
+  /** What a user holds now. */
+  readLive(slot: number): number {
+    return Math.max(0, Atomics.load(this.#cells, this.#user(slot) + USER_LIVE))
+  }
+
+  /** How often a user was refused, by reason. */
+  readRefusals(slot: number): Readonly<Record<Refusal, number>> {
+    const start = this.#user(slot) + USER_REFUSED
+    const counts = REFUSALS.map((reason, index) => [reason, Atomics.load(this.#cells, start + index)])
+    return Object.fromEntries(counts) as Record<Refusal, number> // fromEntries forgets which keys it was given
   }
 
   /** What a user holds and has moved, as of the threads' last publication (250 ms). */
@@ -144,7 +170,7 @@ export class UserLedger {
     if (Atomics.load(this.#cells, user + USER_VERSION) !== state.version) this.#sumRows(slot)
     const lastSeenMs = Math.max(state.rowsLastSeenMs, state.retiredLastSeenMs)
     return {
-      connections: Math.max(0, Atomics.load(this.#cells, user + USER_LIVE)),
+      connections: this.readLive(slot),
       bytesIn: state.rowsIn + state.bytesInOffset,
       bytesOut: state.rowsOut + state.bytesOutOffset,
       lastSeenMs: lastSeenMs > state.lastSeenFloorMs ? lastSeenMs : null,
@@ -200,10 +226,10 @@ export class UserLedger {
     let bytesOut = 0
     let lastSeenMs = 0
     for (let thread = 0; thread < this.#memory.threads; thread++) {
-      const row = (user + rowOffset(thread)) / 2
-      bytesIn += Number(Atomics.load(this.#numbers, row + ROW_BYTES_IN / 2))
-      bytesOut += Number(Atomics.load(this.#numbers, row + ROW_BYTES_OUT / 2))
-      lastSeenMs = Math.max(lastSeenMs, Number(Atomics.load(this.#numbers, row + ROW_LAST_SEEN / 2)))
+      const row = user + rowOffset(thread)
+      bytesIn += loadNumber(this.#cells, row + ROW_BYTES_IN)
+      bytesOut += loadNumber(this.#cells, row + ROW_BYTES_OUT)
+      lastSeenMs = Math.max(lastSeenMs, loadNumber(this.#cells, row + ROW_LAST_SEEN))
     }
     state.rowsIn = bytesIn
     state.rowsOut = bytesOut
@@ -262,5 +288,18 @@ export class UserLedger {
   #user(slot: number): number {
     this.#slot(slot)
     return userStart(this.#memory.threads, slot)
+  }
+}
+
+/**
+ * A 64-bit number by its halves: a BigInt for each of 10,000 users' numbers would cost ten times as much. The upper
+ * half changes once in 4 GiB, so if it is the same before and after, the lower one belongs to it.
+ */
+function loadNumber(cells: Int32Array, at: number): number {
+  const [low, high] = LITTLE_ENDIAN ? [at, at + 1] : [at + 1, at]
+  for (;;) {
+    const upper = Atomics.load(cells, high)
+    const lower = Atomics.load(cells, low)
+    if (Atomics.load(cells, high) === upper) return upper * 0x1_0000_0000 + (lower >>> 0)
   }
 }

@@ -1,9 +1,11 @@
 /** The user ledger as a worker thread writes it: admission (decision O14), departure, traffic. */
 import { BugError } from '../errors.ts'
+import { FairShare } from './fair-share.ts'
 import {
   committedUsers,
-  FAIR,
   LIMIT,
+  type Refusal,
+  REFUSALS,
   ROW_BYTES_IN,
   ROW_BYTES_OUT,
   ROW_LAST_SEEN,
@@ -16,6 +18,7 @@ import {
   USER_CAP,
   USER_GENERATION,
   USER_LIVE,
+  USER_REFUSED,
   USER_VERSION,
   userStart,
 } from './ledger-layout.ts'
@@ -25,7 +28,11 @@ import type { LedgerMemory } from './user-ledger.ts'
  * `cap`: the user holds as many connections as allowed; `fair-share`: the proxy is full and the user has a fair share
  * already; `unknown-user`: removed meanwhile.
  */
-export type Admission = 'admitted' | 'cap' | 'fair-share' | 'unknown-user'
+export type Admission = 'admitted' | Refusal | 'unknown-user'
+
+const REFUSED_CELL = Object.fromEntries(
+  REFUSALS.map((reason, index) => [reason, USER_REFUSED + index]),
+) as Record<Refusal, number> // fromEntries forgets which keys it was given
 
 /**
  * What a user has moved through this thread. The relay adds to it directly. It is read while the user has connections
@@ -55,6 +62,7 @@ export class UserRows {
   readonly #threadStart: number
   readonly #rows: (OwnRow | undefined)[]
   readonly #active: OwnRow[]
+  readonly #fairShare: FairShare
   // Views of a fixed length, made anew when the memory has grown: on views that follow the growth by themselves every
   // access costs four times as much.
   #cells: Int32Array
@@ -70,6 +78,7 @@ export class UserRows {
     this.#threadStart = threadStart(thread)
     this.#rows = []
     this.#active = []
+    this.#fairShare = new FairShare(memory)
     this.#cells = new Int32Array(0)
     this.#numbers = new BigInt64Array(0)
     this.#committed = 0
@@ -91,6 +100,7 @@ export class UserRows {
     }
     Atomics.add(cells, this.#threadStart + THREAD_SEQUENCE, 1)
     if (admission === 'admitted') this.#activate(this.#row(slot))
+    else if (admission !== 'unknown-user') Atomics.add(cells, user + REFUSED_CELL[admission], 1)
     return admission
   }
 
@@ -102,14 +112,14 @@ export class UserRows {
       live = Atomics.load(cells, user + USER_LIVE)
       if (live >= Atomics.load(cells, user + USER_CAP)) return 'cap'
       // Refused before anything is written, so that those who are refused do not take a place from others meanwhile.
-      if (this.#isOverFairShare(live, Atomics.load(cells, TOTAL))) return 'fair-share'
+      if (this.#isOverFairShare(user, live, Atomics.load(cells, TOTAL))) return 'fair-share'
     } while (Atomics.compareExchange(cells, user + USER_LIVE, live, live + 1) !== live)
     // Again, now that we hold a place: the primary gives a slot to another user only while nobody does.
     if (Atomics.load(cells, user + USER_GENERATION) !== generation) {
       Atomics.sub(cells, user + USER_LIVE, 1)
       return 'unknown-user'
     }
-    if (this.#isOverFairShare(live, Atomics.add(cells, TOTAL, 1))) {
+    if (this.#isOverFairShare(user, live, Atomics.add(cells, TOTAL, 1))) {
       Atomics.sub(cells, TOTAL, 1)
       Atomics.sub(cells, user + USER_LIVE, 1)
       return 'fair-share'
@@ -117,8 +127,10 @@ export class UserRows {
     return 'admitted'
   }
 
-  #isOverFairShare(live: number, total: number): boolean {
-    return total >= Atomics.load(this.#cells, LIMIT) && live >= Atomics.load(this.#cells, FAIR)
+  #isOverFairShare(user: number, live: number, total: number): boolean {
+    if (total < Atomics.load(this.#cells, LIMIT)) return false
+    this.#viewAll()
+    return this.#fairShare.isReached(this.#cells, user, live)
   }
 
   /** Hot. One connection of the user has ended; publishes the account first. Throws a BugError without an `admit`. */
@@ -199,10 +211,17 @@ export class UserRows {
 
   #covers(slot: number): boolean {
     if (slot >= 0 && slot < this.#committed) return true
-    this.#committed = committedUsers(this.#memory.buffer, this.#memory.threads)
+    this.#viewAll()
+    return slot >= 0 && slot < this.#committed
+  }
+
+  /** The primary may have made room for more users. */
+  #viewAll(): void {
+    const committed = committedUsers(this.#memory.buffer, this.#memory.threads)
+    if (committed === this.#committed) return
+    this.#committed = committed
     const cells = userStart(this.#memory.threads, this.#committed)
     this.#cells = new Int32Array(this.#memory.buffer, 0, cells)
     this.#numbers = new BigInt64Array(this.#memory.buffer, 0, cells / 2)
-    return slot >= 0 && slot < this.#committed
   }
 }

@@ -51,7 +51,7 @@ test('the limit for all users together is exact over threads when nobody is belo
   const threads = 4
   const memory = createLedgerMemory(threads)
   const ledger = new UserLedger(memory)
-  ledger.setLimit(3, 0)
+  ledger.setLimit(3)
   const user = ledger.addUser()
   // One user, so the user's own count is the total.
   const inside = new SharedArrayBuffer(16)
@@ -73,6 +73,49 @@ test('the limit for all users together is exact over threads when nobody is belo
   assert.deepEqual([left, tooMany], [0, 0])
   assert.ok((admitted ?? 0) > 1_000)
   assert.equal(ledger.total(), 0)
+  await Promise.all(running.map((thread) => thread.exit()))
+})
+
+test('eight threads that admit at once give nobody more than a fair share', async () => {
+  const threads = 8
+  const limit = 100
+  const memory = createLedgerMemory(threads)
+  const ledger = new UserLedger(memory)
+  const users = Array.from({ length: 6 }, () => ledger.addUser())
+  const rows = new UserRows(memory, 0)
+  const before = [60, 60, 0, 0, 0, 0]
+  for (const [user, count] of before.entries()) {
+    const { slot, generation } = users[user] ?? { slot: -1, generation: -1 }
+    for (let each = 0; each < count; each++) assert.equal(rows.admit(slot, generation), 'admitted')
+  }
+  ledger.setLimit(limit)
+
+  // Everybody wants more on every thread, until nobody gets any.
+  const inside = new SharedArrayBuffer((users.length + 3) * 4)
+  const running = Array.from(
+    { length: threads },
+    (_, thread) =>
+      new TestThread('./ledger-thread.ts', {
+        memory,
+        thread,
+        users,
+        caps: users.map(() => 1e9),
+        turns: 3_000,
+        held: Infinity,
+        keeps: true,
+        inside,
+      }),
+  )
+  await Promise.all(running.map((thread) => thread.message()))
+
+  const counts = users.map(({ slot }) => ledger.read(slot).connections)
+  const held = (user: number): number => counts[user] ?? 0
+  const cutAt = (level: number): number => counts.reduce((sum, count) => sum + Math.min(count, level), 0)
+  assert.deepEqual(counts.slice(0, 2), [60, 60], 'who was above gets no more')
+  for (let user = 2; user < users.length; user++) {
+    assert.ok(cutAt(held(user)) <= limit, `${counts.join(', ')}: one too many for user ${user}`)
+    assert.ok(cutAt(held(user) + 1) > limit, `${counts.join(', ')}: one too few for user ${user}`)
+  }
   await Promise.all(running.map((thread) => thread.exit()))
 })
 

@@ -80,21 +80,61 @@ test('at the limit only those below the fair share are admitted, and caps come f
   assert.ok(rows)
   const heavy = ledger.addUser()
   const light = ledger.addUser()
-  ledger.setLimit(5, 2)
-  for (let count = 0; count < 5; count++) assert.equal(rows.admit(heavy.slot, heavy.generation), 'admitted')
-  assert.equal(rows.admit(heavy.slot, heavy.generation), 'fair-share')
-  assert.equal(rows.admit(light.slot, light.generation), 'admitted')
-  assert.equal(rows.admit(light.slot, light.generation), 'admitted')
-  assert.equal(rows.admit(light.slot, light.generation), 'fair-share')
+  ledger.setLimit(5)
+  const admit = (user: typeof heavy): string => rows.admit(user.slot, user.generation)
+  for (let count = 0; count < 5; count++) assert.equal(admit(heavy), 'admitted')
+  assert.equal(admit(heavy), 'fair-share')
+  // {5, 2}: one more for either would not fit, since the level for 4 connections is 2.
+  assert.equal(admit(light), 'admitted')
+  assert.equal(admit(light), 'admitted')
+  assert.equal(admit(light), 'fair-share')
   ledger.setCap(heavy.slot, 5)
-  assert.equal(rows.admit(heavy.slot, heavy.generation), 'cap')
+  assert.equal(admit(heavy), 'cap')
   assert.equal(ledger.total(), 7)
+  assert.deepEqual(ledger.readRefusals(heavy.slot), { cap: 1, 'fair-share': 1 })
+  assert.deepEqual(ledger.readRefusals(light.slot), { cap: 0, 'fair-share': 1 })
 
-  ledger.setLimit(null, 1)
-  assert.equal(rows.admit(light.slot, light.generation), 'admitted')
+  // The heavy one gives way to a fair share and not below it.
+  for (let count = 0; count < 3; count++) rows.leave(heavy.slot)
+  assert.equal(admit(heavy), 'admitted')
+  assert.equal(admit(heavy), 'fair-share')
+  assert.equal(ledger.total(), 5)
+
+  ledger.setLimit(null)
+  assert.equal(admit(light), 'admitted')
   for (let count = 0; count < 3; count++) rows.leave(light.slot)
-  for (let count = 0; count < 5; count++) rows.leave(heavy.slot)
+  for (let count = 0; count < 3; count++) rows.leave(heavy.slot)
   assert.equal(ledger.total(), 0)
+})
+
+test('everybody gets one connection, however many are above the limit', () => {
+  const { ledger, threads } = newLedger(1)
+  const [rows] = threads
+  assert.ok(rows)
+  ledger.setLimit(3)
+  const users = Array.from({ length: 200 }, () => ledger.addUser())
+  for (const { slot, generation } of users) assert.equal(rows.admit(slot, generation), 'admitted')
+  for (const { slot, generation } of users) assert.equal(rows.admit(slot, generation), 'fair-share')
+})
+
+test('a level that is kept for many users is computed anew when the throttle asks for it', () => {
+  const { ledger, threads } = newLedger(1)
+  const [rows] = threads
+  assert.ok(rows)
+  const users = Array.from({ length: 2_000 }, () => ledger.addUser())
+  const [first, second] = users
+  assert.ok(first && second)
+  const admit = (user: typeof first): string => rows.admit(user.slot, user.generation)
+  ledger.setLimit(10)
+  for (let count = 0; count < 10; count++) assert.equal(admit(first), 'admitted')
+  assert.equal(admit(first), 'fair-share')
+  for (let count = 0; count < 5; count++) rows.leave(first.slot)
+  for (let count = 0; count < 5; count++) assert.equal(admit(second), 'admitted')
+  // {5, 5}, and the level of 9 from before is still good: what is allowed by it is not more than that.
+  assert.equal(admit(second), 'admitted')
+  ledger.refreshFairShare()
+  assert.equal(admit(second), 'fair-share')
+  assert.equal(admit(first), 'fair-share')
 })
 
 test('a removed user is not admitted, but the connections go on and are counted', () => {
@@ -195,11 +235,7 @@ test('whatever users, threads and the operator do, the ledger says what a plain 
     fc.record({ kind: fc.constant('admit' as const), user: fc.nat(3), thread: fc.nat(1) }),
     fc.record({ kind: fc.constant('leave' as const), user: fc.nat(3), thread: fc.nat(1) }),
     fc.record({ kind: fc.constant('cap' as const), user: fc.nat(3), cap: fc.option(fc.nat(4)) }),
-    fc.record({
-      kind: fc.constant('limit' as const),
-      limit: fc.option(fc.nat(8)),
-      fair: fc.integer({ min: 1, max: 4 }),
-    }),
+    fc.record({ kind: fc.constant('limit' as const), limit: fc.option(fc.integer({ min: 1, max: 8 })) }),
     fc.record({ kind: fc.constant('replace' as const), user: fc.nat(3) }),
     fc.record({ kind: fc.constant('die' as const), thread: fc.nat(1) }),
   )
@@ -212,16 +248,22 @@ test('whatever users, threads and the operator do, the ledger says what a plain 
       const users = Array.from({ length: 4 }, add)
       const all = [...users]
       let limit = Infinity
-      let fair = Infinity
       const sum = (user: (typeof users)[0]): number => (user.live[0] ?? 0) + (user.live[1] ?? 0)
       const total = (): number => all.reduce((before, user) => before + sum(user), 0)
+      /** Decision O14: connections of all, cut at what the user would hold, with the request. */
+      const fits = (user: (typeof users)[0]): boolean => {
+        const wanted = sum(user) + 1
+        const others = all.filter((other) => other !== user)
+        const cut = others.reduce((before, other) => before + Math.min(sum(other), wanted), wanted)
+        return wanted === 1 || cut <= limit
+      }
 
       for (const step of commands) {
         const user = 'user' in step ? users[step.user] : undefined
         const rows = 'thread' in step ? threads[step.thread] : undefined
         if (step.kind === 'admit' && user && rows) {
           const expected =
-            sum(user) >= user.cap ? 'cap' : total() >= limit && sum(user) >= fair ? 'fair-share' : 'admitted'
+            sum(user) >= user.cap ? 'cap' : total() >= limit && !fits(user) ? 'fair-share' : 'admitted'
           assert.equal(rows.admit(user.slot, user.generation), expected)
           if (expected !== 'admitted') continue
           user.live[step.thread] = (user.live[step.thread] ?? 0) + 1
@@ -235,9 +277,8 @@ test('whatever users, threads and the operator do, the ledger says what a plain 
           ledger.setCap(user.slot, step.cap)
           user.cap = step.cap ?? Infinity
         } else if (step.kind === 'limit') {
-          ledger.setLimit(step.limit, step.fair)
+          ledger.setLimit(step.limit)
           limit = step.limit ?? Infinity
-          fair = step.fair
         } else if (step.kind === 'replace' && user) {
           ledger.removeUser(user.slot)
           users[step.user] = add()
