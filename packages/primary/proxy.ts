@@ -173,6 +173,7 @@ export class RunningProxy {
       this.#metrics = await startPrometheus({
         config: stats.prometheus,
         sums: this.#state.sums,
+        histograms: this.#state.histogramSums,
         dcAddresses: () => listDcAddresses(dcs),
         version: programVersion(),
         onError: (error) => this.#log.error({ error: String(error) }, 'Prometheus exporter error'),

@@ -2,6 +2,12 @@ import type { Logger } from 'pino'
 import type { ProxyConfig, UserConfig } from '#shared/config'
 import { OperatorError } from '#shared/errors'
 import { CounterRow, CounterSums, createCountersMemory, type CountersMemory } from '#shared/state/counters'
+import {
+  createHistogramMemory,
+  HistogramRow,
+  HistogramSums,
+  type HistogramMemory,
+} from '#shared/state/histogram'
 import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
 import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
@@ -22,6 +28,10 @@ export class SharedState {
   /** The primary's own row, behind those of the workers. */
   readonly counters: CounterRow
   readonly sums: CounterSums
+  /** The primary's own row, as of the counters. */
+  readonly histograms: HistogramRow
+  readonly histogramSums: HistogramSums
+  readonly #histogramMemory: HistogramMemory
   readonly #countersMemory: CountersMemory
   readonly #ledgerMemory: LedgerMemory
   readonly #replayMemory: ReplayMemory | null
@@ -38,6 +48,9 @@ export class SharedState {
     this.#countersMemory = createCountersMemory(threads)
     this.counters = new CounterRow(this.#countersMemory, threads)
     this.sums = new CounterSums(this.#countersMemory)
+    this.#histogramMemory = createHistogramMemory(threads)
+    this.histograms = new HistogramRow(this.#histogramMemory, threads)
+    this.histogramSums = new HistogramSums(this.#histogramMemory)
     this.#ledgerMemory = createLedgerMemory(threads)
     this.#ledger = new UserLedger(this.#ledgerMemory)
     const { enabled, maxSizeBytes } = config.defense.antiReplay
@@ -68,11 +81,14 @@ export class SharedState {
   }
 
   /** What a thread that starts now is given of it. */
-  boot(thread: number): Pick<WorkerBoot, 'thread' | 'users' | 'counters' | 'ledger' | 'replay'> {
+  boot(
+    thread: number,
+  ): Pick<WorkerBoot, 'thread' | 'users' | 'counters' | 'histograms' | 'ledger' | 'replay'> {
     return {
       thread,
       users: this.#users,
       counters: this.#countersMemory,
+      histograms: this.#histogramMemory,
       ledger: this.#ledgerMemory,
       replay: this.#replayMemory,
     }

@@ -1,6 +1,7 @@
 import type { ProxyConfig } from './config.ts'
 import type { HostPort } from './dc.ts'
 import type { CountersMemory } from './state/counters.ts'
+import type { HistogramMemory } from './state/histogram.ts'
 import type { ReplayMemory } from './state/replay-set.ts'
 import type { LedgerMemory } from './state/user-ledger.ts'
 
@@ -23,6 +24,7 @@ export interface WorkerBoot {
   /** Unix time of the process start: hellos from before it cannot be checked for replays (decision W3). */
   readonly startedAtMs: number
   readonly counters: CountersMemory
+  readonly histograms: HistogramMemory
   readonly ledger: LedgerMemory
   readonly replay: ReplayMemory | null
   readonly log: LogTarget

@@ -7,6 +7,7 @@ import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import type { HandOff, UserSeen } from '#shared/hand-off'
 import { createLogger } from '#shared/logger'
 import { admitFronting, CounterRow, leaveFronting } from '#shared/state/counters'
+import { HistogramRow } from '#shared/state/histogram'
 import { slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
@@ -37,6 +38,7 @@ export class Thread implements WorkerControl {
   readonly warnings: Warnings
   readonly clock: Clock
   readonly counters: CounterRow
+  readonly histograms: HistogramRow
   readonly users: UserRows
   readonly slots: WriteSlots
   readonly hellos: HelloCheck
@@ -65,6 +67,7 @@ export class Thread implements WorkerControl {
     this.clock = new Clock()
     this.warnings = new Warnings(this.log, this.clock)
     this.counters = new CounterRow(boot.counters, boot.thread)
+    this.histograms = new HistogramRow(boot.histograms, boot.thread)
     this.users = new UserRows(boot.ledger, boot.thread)
     this.slots = new WriteSlots()
     this.hellos = new HelloCheck({

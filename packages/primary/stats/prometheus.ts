@@ -5,6 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import type { StatsConfig } from '#shared/config'
 import type { CounterSums } from '#shared/state/counters'
+import { HISTOGRAMS, type HistogramSums } from '#shared/state/histogram'
 import {
   listDcSeries,
   listSeries,
@@ -15,6 +16,7 @@ import {
 } from '#shared/state/layout'
 
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
+import { registerHistogram } from './prometheus-histogram.ts'
 
 /** What a position in the per-address counters means. */
 export interface DcAddress {
@@ -25,6 +27,7 @@ export interface DcAddress {
 export interface PrometheusOptions {
   readonly config: StatsConfig['prometheus']
   readonly sums: CounterSums
+  readonly histograms: HistogramSums
   /** By position. A position keeps its meaning while the process lives. */
   readonly dcAddresses: () => readonly DcAddress[]
   /** Of the program. */
@@ -56,7 +59,7 @@ function isServed(url: string, httpPath: string): boolean {
   return httpPath.endsWith('/') ? path.startsWith(httpPath) : path === httpPath
 }
 
-function buildRegistry({ config, sums, dcAddresses, version }: PrometheusOptions): Registry {
+function buildRegistry({ config, sums, histograms, dcAddresses, version }: PrometheusOptions): Registry {
   const registry = new Registry()
   for (const metric of METRICS) {
     const family = new Family(metric, sums, dcAddresses)
@@ -69,6 +72,9 @@ function buildRegistry({ config, sums, dcAddresses, version }: PrometheusOptions
     registry.registerMetric(
       metric.kind === 'gauge' ? buildGauge(family, settings) : buildCounter(family, settings),
     )
+  }
+  for (const definition of HISTOGRAMS) {
+    registerHistogram(registry, config.metricPrefix, definition, histograms)
   }
   const buildInfo = new Gauge({
     name: `${config.metricPrefix}_build_info`,

@@ -4,6 +4,13 @@ import { test, type TestContext } from 'node:test'
 import { startPrometheus, type DcAddress } from '#primary/stats/prometheus'
 import { OperatorError } from '#shared/errors'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
+import {
+  createHistogramMemory,
+  histogram,
+  HistogramRow,
+  HistogramSums,
+  type HistogramMemory,
+} from '#shared/state/histogram'
 import { dcSlot, METRICS, slot } from '#shared/state/layout'
 
 import { ask } from './http.ts'
@@ -11,6 +18,7 @@ import { ask } from './http.ts'
 interface Fixture {
   rows: CounterRow[]
   sums: CounterSums
+  histograms: HistogramMemory
   /** Answer to the scrape of a path. */
   scrape: (path?: string, method?: string) => ReturnType<typeof ask>
   /** The lines of one family, without comments. */
@@ -26,9 +34,11 @@ const DC_ADDRESSES: DcAddress[] = [
 async function start(t: TestContext, httpPath = '/metrics', dcAddresses = DC_ADDRESSES): Promise<Fixture> {
   const memory = createCountersMemory(2)
   const sums = new CounterSums(memory)
+  const histograms = createHistogramMemory(2)
   const server = await startPrometheus({
     config: { enabled: true, bindTo: { host: '127.0.0.1', port: 0 }, httpPath, metricPrefix: 'mtg' },
     sums,
+    histograms: new HistogramSums(histograms),
     dcAddresses: () => dcAddresses,
     version: '1.2.3',
   })
@@ -37,6 +47,7 @@ async function start(t: TestContext, httpPath = '/metrics', dcAddresses = DC_ADD
   return {
     rows: [0, 1].map((row) => new CounterRow(memory, row)),
     sums,
+    histograms,
     scrape,
     family: async (name) => {
       const { body } = await scrape()
@@ -90,6 +101,25 @@ test('numbers of all threads are summed under the names and labels of the table'
   ])
 })
 
+test('a histogram has cumulated buckets, a sum in seconds and a count, summed over all threads', async (t) => {
+  const { histograms, scrape } = await start(t)
+  const series = histogram('dc_dial_seconds', { outcome: 'ok' })
+  for (const row of [0, 1, 2]) {
+    new HistogramRow(histograms, row).observe(series, 0.02)
+    new HistogramRow(histograms, row).observe(series, 60)
+  }
+  const { body } = await scrape()
+  const lines = body.split('\n').filter((line) => line.includes('mtg_dc_dial_seconds'))
+  const bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, '+Inf']
+  const counts = [0, 0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 6]
+  assert.deepEqual(lines.slice(1), [
+    '# TYPE mtg_dc_dial_seconds histogram',
+    ...bounds.map((le, at) => `mtg_dc_dial_seconds_bucket{outcome="ok",le="${le}"} ${counts[at]}`),
+    'mtg_dc_dial_seconds_sum{outcome="ok"} 180.06',
+    'mtg_dc_dial_seconds_count{outcome="ok"} 6',
+  ])
+})
+
 test('a gauge that was seen stays, at 0 when everybody has left; counters only rise, over the death of a thread', async (t) => {
   const { rows, sums, family } = await start(t)
   const clients = slot('client_connections', { ip_family: 'ipv4' })
@@ -128,11 +158,12 @@ test('more addresses than can be counted apart do no harm', async (t) => {
 })
 
 test('a taken port is an error that names the address', async (t) => {
-  const { sums } = await start(t)
+  const { sums, histograms } = await start(t)
   const start2 = (port: number) =>
     startPrometheus({
       config: { enabled: true, bindTo: { host: '127.0.0.1', port }, httpPath: '/', metricPrefix: 'a' },
       sums,
+      histograms: new HistogramSums(histograms),
       dcAddresses: () => [],
       version: '1',
     })
