@@ -4,25 +4,14 @@
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import type { StatsConfig } from '#shared/config'
+import type { DcAddress } from '#shared/dc'
 import type { CounterSums } from '#shared/state/counters'
 import { HISTOGRAMS, type HistogramSums } from '#shared/state/histogram'
-import {
-  listDcSeries,
-  listSeries,
-  MAX_DC_ADDRESSES,
-  METRICS,
-  type Metric,
-  type Series,
-} from '#shared/state/layout'
+import { METRICS } from '#shared/state/layout'
 
+import { Family } from './families.ts'
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
 import { registerHistogram } from './prometheus-histogram.ts'
-
-/** What a position in the per-address counters means. */
-export interface DcAddress {
-  readonly ip: string
-  readonly dc: number
-}
 
 export interface PrometheusOptions {
   readonly config: StatsConfig['prometheus']
@@ -35,8 +24,6 @@ export interface PrometheusOptions {
   /** An error while collecting: the scraper gets status 500. */
   readonly onError?: (error: unknown) => void
 }
-
-type MetricDefinition = (typeof METRICS)[number]
 
 /** Throws an OperatorError `cannot start Prometheus exporter on …` when the address cannot be had. */
 export function startPrometheus(options: PrometheusOptions): Promise<RunningHttpServer> {
@@ -113,45 +100,6 @@ function buildCounter(family: Family, settings: Settings): Counter {
       for (const { labels, value } of family.collect()) this.inc(labels, value)
     },
   })
-}
-
-/** The series of one metric that have been used: those with labels do not exist before (operator.md §7.2). */
-class Family {
-  readonly labelNames: string[]
-  readonly #metric: MetricDefinition
-  readonly #sums: CounterSums
-  readonly #dcAddresses: () => readonly DcAddress[]
-  readonly #used: Set<number>
-
-  constructor(metric: MetricDefinition, sums: CounterSums, dcAddresses: () => readonly DcAddress[]) {
-    const { labels, perDcAddress }: Metric = metric
-    this.labelNames = [...(perDcAddress ? ['telegram_ip', 'dc'] : []), ...Object.keys(labels)]
-    this.#metric = metric
-    this.#sums = sums
-    this.#dcAddresses = dcAddresses
-    this.#used = new Set()
-  }
-
-  collect(): { labels: Readonly<Record<string, string>>; value: number }[] {
-    return this.#listSeries().flatMap(({ labels, slot }) => {
-      const value = this.#sums.sum(slot)
-      if (value !== 0) this.#used.add(slot)
-      return this.#used.has(slot) || this.labelNames.length === 0 ? [{ labels, value }] : []
-    })
-  }
-
-  #listSeries(): readonly Series[] {
-    const metric = this.#metric
-    if (!metric.perDcAddress) return listSeries(metric.name)
-    return this.#dcAddresses()
-      .slice(0, MAX_DC_ADDRESSES)
-      .flatMap(({ ip, dc }, index) =>
-        listDcSeries(metric.name, index).map(({ labels, slot }) => ({
-          labels: { telegram_ip: ip, dc: String(Math.abs(dc)), ...labels },
-          slot,
-        })),
-      )
-  }
 }
 
 let processMetrics: Registry | undefined

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { startPrometheus, type DcAddress } from '#primary/stats/prometheus'
+import { startPrometheus } from '#primary/stats/prometheus'
+import type { DcAddress } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import {
