@@ -131,6 +131,7 @@ export class RunningProxy {
     this.#config = config
     if (this.#level !== 'silent') this.#level = config.debug ? 'debug' : 'info'
     this.#log.level = this.#level
+    this.#state.setThrottle(config.throttle)
     this.#handOffs.setConcurrency(config.concurrency)
     await this.#pool.reload({ config, users: this.#state.users, logLevel: this.#level })
   }

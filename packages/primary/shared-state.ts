@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { ProxyConfig, UserConfig } from '#shared/config'
+import type { ProxyConfig, ThrottleConfig, UserConfig } from '#shared/config'
 import { OperatorError } from '#shared/errors'
 import { CounterRow, CounterSums, createCountersMemory, type CountersMemory } from '#shared/state/counters'
 import {
@@ -12,7 +12,8 @@ import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
 import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
-import type { StatsSnapshot } from './stats/stats-api.ts'
+import type { StatsSnapshot } from './stats/stats-json.ts'
+import { Throttle } from './throttle.ts'
 
 const ACCEPT_ERRORS = slot('accept_errors')
 const WORKER_RESTARTS = slot('worker_restarts')
@@ -36,6 +37,7 @@ export class SharedState {
   readonly #ledgerMemory: LedgerMemory
   readonly #replayMemory: ReplayMemory | null
   readonly #ledger: UserLedger
+  readonly #throttle: Throttle
   readonly #replay: ReplaySet | null
   readonly #log: Logger
   #users: readonly UserEntry[]
@@ -62,6 +64,7 @@ export class SharedState {
     this.#evictionLoggedMs = -Infinity
     this.#users = []
     this.setUsers(config.users)
+    this.#throttle = new Throttle(config.throttle, { ledger: this.#ledger, users: () => this.#users, log })
   }
 
   get users(): readonly UserEntry[] {
@@ -78,6 +81,10 @@ export class SharedState {
       return { name, secrets, slot: userSlot, generation }
     })
     for (const { slot: userSlot } of left.values()) this.#ledger.removeUser(userSlot)
+  }
+
+  setThrottle(config: ThrottleConfig): void {
+    this.#throttle.setConfig(config)
   }
 
   /** What a thread that starts now is given of it. */
@@ -108,6 +115,7 @@ export class SharedState {
 
   tick(): void {
     this.#countEvictions()
+    this.#throttle.tick(performance.now())
     this.counters.publish()
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_REPAIR === 0) this.#ledger.repair()
@@ -127,6 +135,6 @@ export class SharedState {
   /** The numbers of `/stats`. */
   snapshot(startedAtMs: number): StatsSnapshot {
     const users = this.#users.map(({ name, slot: userSlot }) => ({ name, ...this.#ledger.read(userSlot) }))
-    return { startedAtMs, users }
+    return { startedAtMs, users, throttle: this.#throttle.snapshot() }
   }
 }

@@ -237,13 +237,15 @@ export class Connection {
   #admit(userKey: UserKey): void {
     const { users, clock } = this.thread
     const { slot: userSlot, generation, name } = userKey.user
+    this.#log.setUser(name)
     const verdict = users.admit(userSlot, generation)
-    if (verdict !== 'admitted') throw new HandshakeError('refused', `${name} is refused: ${verdict}`)
+    if (verdict !== 'admitted') {
+      throw new HandshakeError('refused', `${name} is refused: ${verdict}`, userKey.host)
+    }
     this.#userKey = userKey
     this.borrow(() => users.leave(userSlot))
     users.account(userSlot).lastSeenMs = clock.unixMs
     this.thread.reportUser(this.peer, userSlot)
-    this.#log.setUser(name)
   }
 
   async #openSession(userKey: UserKey): Promise<ClientSession> {
@@ -269,14 +271,23 @@ export class Connection {
     if (this.#stage === 'closed') return
     if (error instanceof HandshakeError) {
       this.thread.countHandshake(error.code)
-      const message = this.#stage === 'hello' ? 'cannot read client hello' : 'obfuscated handshake is failed'
-      this.#log.debug(message, { error: error.message })
-      if (this.#stage === 'hello' && error.code !== 'refused') return front(this, error)
+      this.#log.debug(this.#describeFailure(error), { error: error.message })
+      if (this.#stage === 'hello' && this.#isFronted(error)) return front(this, error)
       return this.close(error.code)
     }
     if (error instanceof DialError) return this.close(`cannot dial to telegram: ${error.code}`)
     this.close('bug')
     throw new BugError('a connection failed in a way that is no doing of its peer', { cause: error })
+  }
+
+  #describeFailure({ code }: HandshakeError): string {
+    if (code === 'refused') return 'connection throttled'
+    return this.#stage === 'hello' ? 'cannot read client hello' : 'obfuscated handshake is failed'
+  }
+
+  /** To whoever fails before we have answered a byte we are the site; a user who is refused gets what the throttle says. */
+  #isFronted({ code }: HandshakeError): boolean {
+    return code !== 'refused' || this.config.throttle.action === 'front'
   }
 
   /** `bytes_out` is counted when written; what Node still holds at the end never left (decision O2). */

@@ -33,6 +33,7 @@ export interface StatsJson {
   started_at: string
   uptime_seconds: number
   total_connections: number
+  throttle?: { active: boolean; limit: number; caps?: Record<string, number> }
   users: Record<
     string,
     { connections: number; bytes_in: number; bytes_out: number; last_seen: string | null }
@@ -48,6 +49,8 @@ export interface TestProxy {
   statsWhen(condition: (stats: StatsJson) => boolean): Promise<StatsJson>
   logText(): string
   logLines(): Record<string, unknown>[]
+  /** As SIGHUP does, with these values in the file. */
+  reload(overrides: ConfigOverrides): Promise<void>
   stop(): Promise<void>
 }
 
@@ -57,7 +60,7 @@ const LIVENESS_LIMIT_MS = 10_000
 export async function startTestProxy(options: TestProxyOptions): Promise<TestProxy> {
   const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-test-'))
   const logFile = join(folder, 'log')
-  const config = override(defaultConfig(options), options.config ?? {})
+  let config = override(defaultConfig(options), options.config ?? {})
   const running = await startProxy(config, {
     log: { level: options.logLevel ?? 'debug', destination: logFile, pretty: false },
     ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
@@ -89,6 +92,10 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
         .split('\n')
         .filter((line) => line !== '')
         .map((line) => JSON.parse(line) as Record<string, unknown>),
+    reload: (overrides) => {
+      config = override(config, overrides)
+      return running.reload(config)
+    },
     stop: async () => {
       await running.kill()
       rmSync(folder, { recursive: true, force: true })

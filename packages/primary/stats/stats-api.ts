@@ -2,9 +2,7 @@
 import type { HttpAddress } from '#shared/config'
 
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
-import { formatStats, type StatsSnapshot, type ThrottleSnapshot } from './stats-json.ts'
-
-export type { StatsSnapshot, ThrottleSnapshot, UserStats } from './stats-json.ts'
+import { formatStats, type StatsSnapshot } from './stats-json.ts'
 
 export interface StatsApiOptions {
   /** Port 0 takes any free one. */
@@ -12,8 +10,6 @@ export interface StatsApiOptions {
   readonly snapshot: () => StatsSnapshot
   /** Whether new connections would be served now. */
   readonly ready: () => boolean
-  /** null while the throttle is off; leave it out where there is none. */
-  readonly throttle?: () => ThrottleSnapshot | null
   /** An error in one of the functions above: the client gets status 500. */
   readonly onError?: (error: unknown) => void
 }
@@ -23,7 +19,7 @@ export function startStatsApi(options: StatsApiOptions): Promise<RunningHttpServ
   const server = createHttpServer(options.onError ?? (() => {}))
 
   serveReadOnly(server, '/stats', (_request, reply) => {
-    const body = formatStats(options.snapshot(), options.throttle?.() ?? null, Date.now())
+    const body = formatStats(options.snapshot(), Date.now())
     // Bytes, because Fastify adds a charset to the type of a string, and the documented type has none.
     return reply
       .header('Cache-Control', 'no-store')

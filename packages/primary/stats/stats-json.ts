@@ -14,6 +14,8 @@ export interface StatsSnapshot {
   readonly startedAtMs: number
   /** In any order; the body has them in bytewise order of the names. */
   readonly users: readonly UserStats[]
+  /** null while it is off. */
+  readonly throttle: ThrottleSnapshot | null
 }
 
 /** What the throttle does now. */
@@ -28,11 +30,7 @@ export interface ThrottleSnapshot {
  * One line of JSON. Members are written one after the other, not by `JSON.stringify` of an object, which would put
  * names such as "7" before all others and lose a user named "__proto__".
  */
-export function formatStats(
-  snapshot: StatsSnapshot,
-  throttle: ThrottleSnapshot | null,
-  nowMs: number,
-): string {
+export function formatStats(snapshot: StatsSnapshot, nowMs: number): string {
   const users = sortByName(snapshot.users)
   const format = rememberTimes()
   const uptimeSeconds = Math.max(0, Math.floor((nowMs - snapshot.startedAtMs) / 1000))
@@ -41,6 +39,7 @@ export function formatStats(
     `"uptime_seconds":${uptimeSeconds}`,
     `"total_connections":${users.reduce((sum, user) => sum + user.connections, 0)}`,
   ]
+  const { throttle } = snapshot
   if (throttle !== null) members.push(`"throttle":${formatThrottle(throttle)}`)
   members.push(`"users":{${users.map((user) => formatUser(user, format)).join(',')}}`)
   return `{${members.join(',')}}\n`

@@ -16,7 +16,7 @@ const ANY_PORT = { host: '127.0.0.1', port: 0 }
 async function start(t: TestContext, options: Partial<StatsApiOptions> = {}): Promise<HostPort> {
   const api = await startStatsApi({
     address: ANY_PORT,
-    snapshot: () => ({ startedAtMs: 0, users: [] }),
+    snapshot: () => ({ startedAtMs: 0, users: [], throttle: null }),
     ready: () => true,
     ...options,
   })
@@ -29,6 +29,7 @@ test('GET and HEAD of /stats are answered alike, HEAD without the body', async (
     snapshot: () => ({
       startedAtMs: Date.UTC(2026, 0, 2),
       users: [{ name: 'default', connections: 2, bytesIn: 3, bytesOut: 4, lastSeenMs: null }],
+      throttle: null,
     }),
   })
   assert.ok(address.port > 0)
@@ -82,7 +83,11 @@ test('health tells whether the process lives and whether it would serve', async 
 test('a taken port is an error that names the address', async (t) => {
   const address = await start(t)
   await assert.rejects(
-    startStatsApi({ address, snapshot: () => ({ startedAtMs: 0, users: [] }), ready: () => true }),
+    startStatsApi({
+      address,
+      snapshot: () => ({ startedAtMs: 0, users: [], throttle: null }),
+      ready: () => true,
+    }),
     (error) =>
       error instanceof OperatorError &&
       error.message === `cannot start stats API on 127.0.0.1:${address.port}: address already in use`,
@@ -122,7 +127,7 @@ test('a client that never finishes its request is let go', async (t) => {
 test('closing ends connections that are kept alive, too', async () => {
   const api = await startStatsApi({
     address: ANY_PORT,
-    snapshot: () => ({ startedAtMs: 0, users: [] }),
+    snapshot: () => ({ startedAtMs: 0, users: [], throttle: null }),
     ready: () => true,
   })
   const socket = connect(api.address.port, api.address.host)
@@ -153,6 +158,7 @@ test('10,000 users who are all at it are read and shown in time', async (t) => {
     snapshot: () => ({
       startedAtMs: 0,
       users: users.map(({ name, slot }) => ({ name, ...ledger.read(slot) })),
+      throttle: null,
     }),
   })
   for (let round = 1; round <= 8; round++) {

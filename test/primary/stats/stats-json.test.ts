@@ -21,7 +21,7 @@ test('the body is the documented one, to the byte', () => {
     { name: 'carol', connections: 1, bytesIn: 9_007_199_254_740_991, bytesOut: 0, lastSeenMs: null },
   ]
   assert.equal(
-    formatStats({ startedAtMs, users }, null, startedAtMs + 42_999),
+    formatStats({ startedAtMs, users, throttle: null }, startedAtMs + 42_999),
     '{"started_at":"2026-01-02T03:04:05Z","uptime_seconds":42,"total_connections":4,"users":{' +
       '"anna":{"connections":3,"bytes_in":10,"bytes_out":20,"last_seen":"2026-01-02T03:04:41Z"},' +
       '"carol":{"connections":1,"bytes_in":9007199254740991,"bytes_out":0,"last_seen":null}}}\n',
@@ -29,9 +29,11 @@ test('the body is the documented one, to the byte', () => {
 })
 
 test('the throttle is shown when there is one, its caps when there are any', () => {
-  const snapshot = { startedAtMs, users: [] }
   const body = (caps: { name: string; cap: number }[]): string =>
-    formatStats(snapshot, { active: caps.length > 0, limit: 100, caps }, startedAtMs)
+    formatStats(
+      { startedAtMs, users: [], throttle: { active: caps.length > 0, limit: 100, caps } },
+      startedAtMs,
+    )
   assert.ok(body([]).includes('"throttle":{"active":false,"limit":100},"users":{}}'))
   assert.ok(
     body([
@@ -43,14 +45,19 @@ test('the throttle is shown when there is one, its caps when there are any', () 
 
 test('a clock that was set back shows no negative uptime', () => {
   assert.ok(
-    formatStats({ startedAtMs, users: [] }, null, startedAtMs - 5_000).includes('"uptime_seconds":0,'),
+    formatStats({ startedAtMs, users: [], throttle: null }, startedAtMs - 5_000).includes(
+      '"uptime_seconds":0,',
+    ),
   )
 })
 
 test('names that JSON or JavaScript treats specially come out as they are, in the order of their bytes', () => {
   const text = formatStats(
-    { startedAtMs, users: ['\u{1f600}', '\uff5e', 'b', '__proto__', '10', '9', 'a"<&>', 'B', 'é'].map(user) },
-    null,
+    {
+      startedAtMs,
+      users: ['\u{1f600}', '\uff5e', 'b', '__proto__', '10', '9', 'a"<&>', 'B', 'é'].map(user),
+      throttle: null,
+    },
     startedAtMs,
   )
   assert.deepEqual(names(text), [
@@ -69,7 +76,7 @@ test('names that JSON or JavaScript treats specially come out as they are, in th
 test('any names in any order give one line of JSON with every user once, sorted bytewise', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.string({ unit: 'grapheme', minLength: 1 })), (given) => {
-      const text = formatStats({ startedAtMs, users: given.map(user) }, null, startedAtMs)
+      const text = formatStats({ startedAtMs, users: given.map(user), throttle: null }, startedAtMs)
       assert.ok(text.endsWith('}\n') && !text.slice(0, -1).includes('\n') && !/[<>&]/.test(text))
       const parsed = JSON.parse(text) as { users: object }
       assert.equal(new Set(Object.keys(parsed.users)).size, given.length)

@@ -24,7 +24,7 @@ function makePath(t: TestContext): string {
 function start(path: string): ReturnType<typeof startStatsApi> {
   return startStatsApi({
     address: { path },
-    snapshot: () => ({ startedAtMs: 0, users: [] }),
+    snapshot: () => ({ startedAtMs: 0, users: [], throttle: null }),
     ready: () => true,
   })
 }

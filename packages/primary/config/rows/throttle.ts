@@ -14,7 +14,6 @@ export const THROTTLE_ROWS: Rows<ThrottleValues> = {
     ...COUNT,
     default: 0,
     reload: 'live',
-    pending: true,
     help: 'Above so many connections, users with more than their fair share get no more. 0: off.',
   },
   'throttle.check-interval': {
@@ -22,14 +21,12 @@ export const THROTTLE_ROWS: Rows<ThrottleValues> = {
     default: 5000,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How often the fair share is computed.',
   },
   'throttle.action': {
     ...REFUSE_ACTION,
     default: 'close',
     reload: 'live',
-    pending: true,
     help: 'What becomes of a connection above the share: "close" or "front".',
   },
 }
