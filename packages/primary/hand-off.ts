@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
-import type { UserSeen } from '#shared/hand-off'
+import { sharedNowMs, type UserSeen } from '#shared/hand-off'
 import { plainAddress, toNetwork } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
@@ -50,7 +50,8 @@ export class HandOffs {
     const worker = this.#pool.leastLoaded()
     const address = plainAddress(remoteAddress)
     const userHint = this.#userHints.get(toNetwork(address)) ?? -1
-    if (!worker?.handOff({ socket, remoteAddress: address, remotePort, userHint })) {
+    const acceptedAtMs = sharedNowMs()
+    if (!worker?.handOff({ socket, remoteAddress: address, remotePort, userHint, acceptedAtMs })) {
       this.#counters.add(HAND_OFFS_FAILED, 1)
       socket.destroy() // also when there was no thread to post it to
     }

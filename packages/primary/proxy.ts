@@ -7,7 +7,9 @@ import { warnAboutDescriptors } from './descriptor-limit.ts'
 import { HandOffs } from './hand-off.ts'
 import { Listeners } from './listener.ts'
 import { SharedState } from './shared-state.ts'
+import type { SampledFamily } from './stats/families.ts'
 import type { RunningHttpServer } from './stats/http-server.ts'
+import { listFamilies } from './stats/list-families.ts'
 import { startPrometheus } from './stats/prometheus.ts'
 import { startStatsApi } from './stats/stats-api.ts'
 import { programVersion } from './version.ts'
@@ -53,6 +55,7 @@ export class RunningProxy {
   readonly #state: SharedState
   readonly #pool: WorkerPool
   readonly #handOffs: HandOffs
+  readonly #families: readonly SampledFamily[]
   readonly #startedAtMs: number
   /** Settles `finished`: null for an end in order. */
   readonly #settle: (error: unknown) => void
@@ -88,6 +91,12 @@ export class RunningProxy {
     this.#handOffs = new HandOffs(this.#pool, this.#state.counters, {
       concurrency: config.concurrency,
       log: this.#log,
+    })
+    this.#families = listFamilies({
+      ...this.#state.sources,
+      dcAddresses: () => listDcAddresses(this.#config.dcs),
+      perUserLimit: config.stats.perUserLimit,
+      workers: () => this.#pool.workers,
     })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => {}) // it is the caller's, who may look late
@@ -161,7 +170,7 @@ export class RunningProxy {
   }
 
   async #startHttp(): Promise<void> {
-    const { apiBindTo, stats, dcs } = this.#config
+    const { apiBindTo, stats } = this.#config
     if (apiBindTo !== null) {
       this.#api = await startStatsApi({
         address: apiBindTo,
@@ -173,9 +182,8 @@ export class RunningProxy {
     if (stats.prometheus.enabled) {
       this.#metrics = await startPrometheus({
         config: stats.prometheus,
-        sums: this.#state.sums,
+        families: this.#families,
         histograms: this.#state.histogramSums,
-        dcAddresses: () => listDcAddresses(dcs),
         version: programVersion(),
         onError: (error) => this.#log.error({ error: String(error) }, 'Prometheus exporter error'),
       })

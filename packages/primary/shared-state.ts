@@ -12,11 +12,11 @@ import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
 import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
+import type { FamilySources } from './stats/list-families.ts'
 import type { StatsSnapshot } from './stats/stats-json.ts'
 import { Throttle } from './throttle.ts'
 
 const ACCEPT_ERRORS = slot('accept_errors')
-const WORKER_RESTARTS = slot('worker_restarts')
 const REPLAY_EVICTIONS = slot('replay_set_evictions')
 
 /** Looking through the ledger costs up to 3 ms: every fourth tick is often enough for what only a death leaves behind. */
@@ -106,7 +106,6 @@ export class SharedState {
     this.#replay?.releaseDeadThread(thread)
     this.#ledger.forgetThread(thread)
     this.sums.retire(thread)
-    this.counters.add(WORKER_RESTARTS, 1)
   }
 
   countAcceptError(): void {
@@ -130,6 +129,17 @@ export class SharedState {
     if (nowMs - this.#evictionLoggedMs < EVICTION_LOG_INTERVAL_MS) return
     this.#evictionLoggedMs = nowMs
     this.#log.warn({ evicted }, 'the replay set is full: raise defense.anti-replay.max-size')
+  }
+
+  /** Where exporters read what is kept here. */
+  get sources(): Pick<FamilySources, 'sums' | 'ledger' | 'users' | 'throttle' | 'replayFillRatio'> {
+    return {
+      sums: this.sums,
+      ledger: this.#ledger,
+      users: () => this.#users,
+      throttle: () => this.#throttle.snapshot(),
+      replayFillRatio: () => this.#replay?.fillRatio ?? null,
+    }
   }
 
   /** The numbers of `/stats`. */

@@ -90,6 +90,11 @@ export class WorkerPool {
     return { finished }
   }
 
+  /** For exporters: what each place in the pool holds and has been through. */
+  get workers(): readonly Pick<WorkerThread, 'index' | 'load' | 'restarts'>[] {
+    return this.#workers
+  }
+
   /** Connections held by all threads. */
   load(): number {
     let load = 0
@@ -179,6 +184,7 @@ export class WorkerPool {
   async #mourn(worker: WorkerThread, error: unknown): Promise<void> {
     const { log, onDeath } = this.#options
     onDeath(worker.index)
+    worker.countRestart()
     const nowMs = performance.now()
     this.#deathsMs.push(nowMs)
     while (nowMs - this.#deathsMs[0]! > 60_000) this.#deathsMs.shift()

@@ -12,6 +12,7 @@ export class WorkerThread {
   #port: MessagePort | null
   #control: Remote<WorkerControl> | null
   #handedOver: number
+  #restarts: number
   #isServing: boolean
   readonly #firstServing: PromiseWithResolvers<void>
   /** Settles when the thread that is there now is gone. */
@@ -23,6 +24,7 @@ export class WorkerThread {
     this.#port = null
     this.#control = null
     this.#handedOver = 0
+    this.#restarts = 0
     this.#isServing = false
     this.#firstServing = Promise.withResolvers()
     this.#gone = Promise.withResolvers()
@@ -32,6 +34,11 @@ export class WorkerThread {
   get load(): number {
     // Of a dead thread the closed count stands until it is forgotten: the difference would be below zero.
     return this.#port === null ? 0 : this.#handedOver - this.#sums.closed(this.index)
+  }
+
+  /** How often the thread in this place died and was replaced. */
+  get restarts(): number {
+    return this.#restarts
   }
 
   /** Sockets that are handed over now wait, if the thread is still loading, or are served. */
@@ -83,6 +90,11 @@ export class WorkerThread {
     this.#handedOver = 0
     this.#isServing = false
     this.#gone.resolve()
+  }
+
+  /** The thread died. */
+  countRestart(): void {
+    this.#restarts += 1
   }
 
   /** Resolves when the thread has the new values, or is gone: its successor begins with them. */

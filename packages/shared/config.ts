@@ -171,6 +171,8 @@ export type Pacing = 'burst' | 'full' | 'off'
 export type StatsdTagFormat = 'datadog' | 'influxdb' | 'graphite'
 
 export interface StatsConfig {
+  /** Users whom metrics show one by one; the others are summed (decision O4). */
+  readonly perUserLimit: number
   readonly statsd: {
     readonly enabled: boolean
     /** IP literal without brackets, or a host name. */

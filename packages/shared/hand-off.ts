@@ -8,10 +8,17 @@ export interface HandOff {
   readonly remotePort: number
   /** Slot of the user who came last from this network, or -1 (decision W17). */
   readonly userHint: number
+  /** When it was accepted, on the clock of `sharedNowMs`. */
+  readonly acceptedAtMs: number
 }
 
 /** What a worker tells the primary over the same port: who came from which network, when the hint was wrong. */
 export interface UserSeen {
   readonly remoteAddress: string
   readonly userSlot: number
+}
+
+/** Milliseconds on a clock that never goes back and is the same in all threads of the process, good to microseconds. */
+export function sharedNowMs(): number {
+  return performance.timeOrigin + performance.now()
 }

@@ -4,10 +4,10 @@ import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { listDcAddresses, type HostPort } from '#shared/dc'
 import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
-import type { HandOff, UserSeen } from '#shared/hand-off'
+import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import { createLogger } from '#shared/logger'
 import { admitFronting, CounterRow, leaveFronting } from '#shared/state/counters'
-import { HistogramRow } from '#shared/state/histogram'
+import { histogram, HistogramRow } from '#shared/state/histogram'
 import { slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
@@ -16,6 +16,7 @@ import { Clock, TICK_MS } from './clock.ts'
 import { Connection, type Peer } from './connection.ts'
 import { Dialers } from './dialers.ts'
 import { HelloCheck } from './fake-tls/hello-check.ts'
+import { LoopMeter } from './loop-meter.ts'
 import { ByteSocket } from './socket/byte-socket.ts'
 import { connectSocket } from './socket/connect-socket.ts'
 import type { ReadBuffers } from './socket/read-buffers.ts'
@@ -25,6 +26,8 @@ import { Warnings } from './warnings.ts'
 
 /** Deadlines are counted in seconds: every fourth tick looks at them. */
 const TICKS_PER_SWEEP = 4
+
+const HAND_OFF_SECONDS = histogram('hand_off_seconds')
 
 type Outcome = 'ok' | HandshakeCode
 // fromEntries forgets which keys it was given.
@@ -46,6 +49,7 @@ export class Thread implements WorkerControl {
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
   readonly #buffers: ReadBuffers | null
+  readonly #loopMeter: LoopMeter
   readonly #connections: Set<Connection>
   readonly #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
@@ -67,6 +71,7 @@ export class Thread implements WorkerControl {
     this.clock = new Clock()
     this.warnings = new Warnings(this.log, this.clock)
     this.counters = new CounterRow(boot.counters, boot.thread)
+    this.#loopMeter = new LoopMeter(this.counters)
     this.histograms = new HistogramRow(boot.histograms, boot.thread)
     this.users = new UserRows(boot.ledger, boot.thread)
     this.slots = new WriteSlots()
@@ -105,6 +110,7 @@ export class Thread implements WorkerControl {
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
+    this.#loopMeter.stop()
     this.counters.publish()
     this.users.publish()
     this.#port.close()
@@ -176,8 +182,9 @@ export class Thread implements WorkerControl {
     this.#finishIfDrained()
   }
 
-  #accept({ socket, remoteAddress, userHint }: HandOff): void {
+  #accept({ socket, remoteAddress, userHint, acceptedAtMs }: HandOff): void {
     this.#received += 1
+    this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
     const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
     const connection = new Connection(client, { address: remoteAddress, userHint }, this)
     this.#connections.add(connection)
@@ -192,6 +199,7 @@ export class Thread implements WorkerControl {
 
   #tick(): void {
     this.clock.tick()
+    this.#loopMeter.tick()
     this.counters.publish()
     this.users.publish()
     this.#ticks += 1

@@ -3,7 +3,15 @@ import { test } from 'node:test'
 import { connectFakeTls, FakeTlsError, type FakeTlsClient } from '../support/faketls-client.ts'
 import { startRecordingSite } from '../support/front-site.ts'
 import type { TestProxy } from '../support/proxy.ts'
-import { makeSecret, readMetric, runInBatches, startWorld, waitUntil, type World } from './world.ts'
+import {
+  makeSecret,
+  readMetric,
+  runInBatches,
+  startWorld,
+  waitMetric,
+  waitUntil,
+  type World,
+} from './world.ts'
 
 const timeout = 60_000
 const USERS = { anna: makeSecret(1), boris: makeSecret(2), carla: makeSecret(3), dora: makeSecret(4) }
@@ -86,7 +94,7 @@ test(
     const refusals = (user: User): number =>
       readMetric(metrics, 'mtg_user_refusals', { user, reason: 'fair-share' })
     assert.deepEqual([refusals('anna'), refusals('carla'), refusals('dora')], [0, 2, 2])
-    assert.equal(readMetric(metrics, 'mtg_handshakes', { outcome: 'refused' }), 4)
+    await waitMetric(proxy, 'mtg_handshakes', { outcome: 'refused' }, 4)
   },
 )
 

@@ -172,6 +172,7 @@ function defaultConfig(options: TestProxyOptions): ProxyConfig {
       doppelganger: { urls: [], repeatsPerRaid: 10, raidEachMs: 21_600_000, drs: false, pacing: 'burst' },
     },
     stats: {
+      perUserLimit: 1000,
       statsd: {
         enabled: false,
         address: { host: '127.0.0.1', port: 8888 },

@@ -100,6 +100,7 @@ export function buildConfig(
       },
     },
     stats: {
+      perUserLimit: values['stats.per-user-limit'],
       statsd: {
         enabled: values['stats.statsd.enabled'],
         address: values['stats.statsd.address'],

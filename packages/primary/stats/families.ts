@@ -5,7 +5,7 @@ import {
   listDcSeries,
   listSeries,
   MAX_DC_ADDRESSES,
-  type METRICS,
+  METRICS,
   type Metric,
   type MetricKind,
   type Series,
@@ -18,43 +18,85 @@ export interface Sample {
   readonly value: number
 }
 
-/** What an exporter needs to know of a metric. */
+/** What an exporter needs to know of a metric. Collected when somebody scrapes. */
 export interface SampledFamily {
   /** Without the operator's prefix. */
   readonly name: string
   readonly kind: MetricKind
+  readonly help: string
+  readonly labelNames: readonly string[]
   collect(): readonly Sample[]
+}
+
+/** A gauge without labels; null while there is nothing to show. */
+export function buildGauge(name: string, help: string, read: () => number | null): SampledFamily {
+  return {
+    name,
+    kind: 'gauge',
+    help,
+    labelNames: [],
+    collect: () => {
+      const value = read()
+      return value === null ? [] : [{ labels: {}, value }]
+    },
+  }
+}
+
+/** The families of layout.ts, and those of the threads. */
+export function listCountedFamilies(
+  sums: CounterSums,
+  dcAddresses: () => readonly DcAddress[],
+): readonly SampledFamily[] {
+  return METRICS.map((metric) => new Family(metric, sums, dcAddresses))
 }
 
 type MetricDefinition = (typeof METRICS)[number]
 
 /** The series of one metric that have been used: those with labels do not exist before (operator.md §7.2). */
-export class Family implements SampledFamily {
+class Family implements SampledFamily {
   readonly name: string
   readonly kind: MetricKind
-  readonly labelNames: string[]
+  readonly help: string
+  readonly labelNames: readonly string[]
   readonly #metric: MetricDefinition
   readonly #sums: CounterSums
   readonly #dcAddresses: () => readonly DcAddress[]
   readonly #used: Set<number>
 
   constructor(metric: MetricDefinition, sums: CounterSums, dcAddresses: () => readonly DcAddress[]) {
-    const { labels, perDcAddress }: Metric = metric
+    const { labels, perDcAddress, perWorker }: Metric = metric
     this.name = metric.name
     this.kind = metric.kind
-    this.labelNames = [...(perDcAddress ? ['telegram_ip', 'dc'] : []), ...Object.keys(labels)]
+    this.help = metric.help
+    this.labelNames = [
+      ...(perDcAddress ? ['telegram_ip', 'dc'] : []),
+      ...(perWorker ? ['worker'] : []),
+      ...Object.keys(labels),
+    ]
     this.#metric = metric
     this.#sums = sums
     this.#dcAddresses = dcAddresses
     this.#used = new Set()
   }
 
-  collect(): Sample[] {
+  collect(): readonly Sample[] {
+    const { perWorker, unit = 1 }: Metric = this.#metric
+    if (perWorker) return this.#collectByWorker(unit)
     return this.#listSeries().flatMap(({ labels, slot }) => {
       const value = this.#sums.sum(slot)
       if (value !== 0) this.#used.add(slot)
       return this.#used.has(slot) || this.labelNames.length === 0 ? [{ labels, value }] : []
     })
+  }
+
+  #collectByWorker(unit: number): readonly Sample[] {
+    const workers = Array.from({ length: this.#sums.workers }, (_, worker) => worker)
+    return listSeries(this.#metric.name).flatMap(({ labels, slot }) =>
+      workers.map((worker) => ({
+        labels: { worker: String(worker), ...labels },
+        value: this.#sums.read(worker, slot) * unit,
+      })),
+    )
   }
 
   #listSeries(): readonly Series[] {

@@ -1,24 +1,19 @@
 /**
- * The Prometheus exporter (operator.md §7, decision O4): the families of layout.ts under the operator's prefix, and
- * those of the process. Nothing is pushed; numbers are summed when somebody scrapes.
+ * The Prometheus exporter (operator.md §7, decision O4): our families under the operator's prefix, and those of the
+ * process. Nothing is pushed; numbers are summed when somebody scrapes.
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import type { StatsConfig } from '#shared/config'
-import type { DcAddress } from '#shared/dc'
-import type { CounterSums } from '#shared/state/counters'
 import { HISTOGRAMS, type HistogramSums } from '#shared/state/histogram'
-import { METRICS } from '#shared/state/layout'
 
-import { Family } from './families.ts'
+import type { SampledFamily } from './families.ts'
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
 import { registerHistogram } from './prometheus-histogram.ts'
 
 export interface PrometheusOptions {
   readonly config: StatsConfig['prometheus']
-  readonly sums: CounterSums
+  readonly families: readonly SampledFamily[]
   readonly histograms: HistogramSums
-  /** By position. A position keeps its meaning while the process lives. */
-  readonly dcAddresses: () => readonly DcAddress[]
   /** Of the program. */
   readonly version: string
   /** An error while collecting: the scraper gets status 500. */
@@ -46,18 +41,17 @@ function isServed(url: string, httpPath: string): boolean {
   return httpPath.endsWith('/') ? path.startsWith(httpPath) : path === httpPath
 }
 
-function buildRegistry({ config, sums, histograms, dcAddresses, version }: PrometheusOptions): Registry {
+function buildRegistry({ config, families, histograms, version }: PrometheusOptions): Registry {
   const registry = new Registry()
-  for (const metric of METRICS) {
-    const family = new Family(metric, sums, dcAddresses)
+  for (const family of families) {
     const settings: Settings = {
-      name: `${config.metricPrefix}_${metric.name}`,
-      help: metric.help,
-      labelNames: family.labelNames,
+      name: `${config.metricPrefix}_${family.name}`,
+      help: family.help,
+      labelNames: [...family.labelNames],
       registers: [],
     }
     registry.registerMetric(
-      metric.kind === 'gauge' ? buildGauge(family, settings) : buildCounter(family, settings),
+      family.kind === 'gauge' ? buildGauge(family, settings) : buildCounter(family, settings),
     )
   }
   for (const definition of HISTOGRAMS) {
@@ -81,7 +75,7 @@ interface Settings {
   readonly registers: []
 }
 
-function buildGauge(family: Family, settings: Settings): Gauge {
+function buildGauge(family: SampledFamily, settings: Settings): Gauge {
   return new Gauge({
     ...settings,
     collect() {
@@ -91,7 +85,7 @@ function buildGauge(family: Family, settings: Settings): Gauge {
   })
 }
 
-function buildCounter(family: Family, settings: Settings): Counter {
+function buildCounter(family: SampledFamily, settings: Settings): Counter {
   return new Counter({
     ...settings,
     collect() {

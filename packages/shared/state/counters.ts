@@ -54,6 +54,11 @@ export class CounterRow {
     this.#values[slot]! += n // slots come from layout.ts alone and are always inside
   }
 
+  /** A gauge of which this thread alone knows the value, a whole number. */
+  set(slot: number, value: number): void {
+    this.#values[slot] = value
+  }
+
   /** Let others see what has changed. To be called four times a second and before the thread ends. */
   publish(): void {
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
@@ -89,6 +94,16 @@ export class CounterSums {
       sum += Atomics.load(this.#cells, row * ROW_CELLS + FIRST_SLOT + slot)
     }
     return Number(sum)
+  }
+
+  /** One slot of one row. */
+  read(row: number, slot: number): number {
+    return Number(Atomics.load(this.#cells, rowStart(this.#memory, row) + FIRST_SLOT + slot))
+  }
+
+  /** Rows of worker threads; the primary's comes behind them. */
+  get workers(): number {
+    return this.#memory.rows - 1
   }
 
   /** Every slot over all threads, by slot. */

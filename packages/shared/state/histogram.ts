@@ -26,6 +26,13 @@ export const HISTOGRAMS = [
     // A data centre is 1 to 300 ms away; 0.25 s is one stagger, 5 s the usual network.timeout.tcp.
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   },
+  {
+    name: 'hand_off_seconds',
+    help: 'Time from the acceptance of a connection to its arrival at a worker thread.',
+    labels: {},
+    // 0.1 ms while the thread is idle; what takes longer is the time that it spends on others.
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+  },
 ] as const satisfies readonly HistogramDefinition[]
 
 export type HistogramName = (typeof HISTOGRAMS)[number]['name']

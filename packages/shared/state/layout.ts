@@ -15,6 +15,10 @@ export interface Metric {
   readonly labels: Readonly<Record<string, readonly string[]>>
   /** The series is kept per data-centre address too: labels `telegram_ip` and `dc` come before the others. */
   readonly perDcAddress: boolean
+  /** Not summed but shown thread by thread, with the label `worker`. */
+  readonly perWorker?: true
+  /** What one of what is counted is worth; absent: 1. Rows hold whole numbers. */
+  readonly unit?: number
 }
 
 /**
@@ -122,11 +126,22 @@ export const METRICS = [
     perDcAddress: false,
   },
   {
-    name: 'worker_restarts',
-    kind: 'counter',
-    help: 'Worker threads that died and were replaced.',
+    name: 'worker_event_loop_utilization',
+    kind: 'gauge',
+    help: 'Part of the last ten seconds in which the worker thread was busy, 0 to 1.',
     labels: {},
     perDcAddress: false,
+    perWorker: true,
+    unit: 1e-6,
+  },
+  {
+    name: 'worker_event_loop_delay_seconds',
+    kind: 'gauge',
+    help: 'Longest time in the last ten to twenty seconds for which the worker thread could not attend to its sockets.',
+    labels: {},
+    perDcAddress: false,
+    perWorker: true,
+    unit: 1e-6,
   },
 ] as const satisfies readonly Metric[]
 

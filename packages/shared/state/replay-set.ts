@@ -111,6 +111,12 @@ export class ReplaySet {
     return seen ? 'replay' : 'new'
   }
 
+  /** Part of the memory that is taken, expired hellos that have not been purged yet included: 0 to 1. */
+  get fillRatio(): number {
+    const cells = this.#cells
+    return this.#age(Atomics.load(cells, HEAD), Atomics.load(cells, TAIL)) / this.#capacity
+  }
+
   #contains(bucket: number, nowSeconds: number): boolean {
     const cells = this.#cells
     const tail = cells[TAIL]!

@@ -83,6 +83,7 @@ test('a secret and an address are enough, and everything else has its default', 
       doppelganger: { urls: [], repeatsPerRaid: 10, raidEachMs: 21_600_000, drs: false, pacing: 'burst' },
     },
     stats: {
+      perUserLimit: 1000,
       statsd: {
         enabled: false,
         address: { host: '127.0.0.1', port: 8888 },
@@ -153,6 +154,9 @@ repeats-per-raid = 4
 raid-each = "5h"
 drs = true
 pacing = "full"
+[stats]
+per-user-limit = 50
+
 [stats.statsd]
 enabled = true
 address = "statsd:8125"
@@ -240,6 +244,7 @@ anna = "${SECRET}"
         },
       },
       stats: {
+        perUserLimit: 50,
         statsd: {
           enabled: true,
           address: { host: 'statsd', port: 8125 },

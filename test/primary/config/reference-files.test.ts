@@ -165,6 +165,7 @@ test('the example of the reference has every key that is not ours alone', () => 
       'defense.blocklist.action',
       'defense.allowlist.action',
       'defense.doppelganger.pacing',
+      'stats.per-user-limit',
       'performance.workers',
       'performance.fast-mode',
       'dc',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
+import { listCountedFamilies } from '#primary/stats/families'
 import { startPrometheus } from '#primary/stats/prometheus'
 import type { DcAddress } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
@@ -10,6 +11,7 @@ import {
   histogram,
   HistogramRow,
   HistogramSums,
+  listHistogramSeries,
   type HistogramMemory,
 } from '#shared/state/histogram'
 import { dcSlot, METRICS, slot } from '#shared/state/layout'
@@ -38,9 +40,8 @@ async function start(t: TestContext, httpPath = '/metrics', dcAddresses = DC_ADD
   const histograms = createHistogramMemory(2)
   const server = await startPrometheus({
     config: { enabled: true, bindTo: { host: '127.0.0.1', port: 0 }, httpPath, metricPrefix: 'mtg' },
-    sums,
+    families: listCountedFamilies(sums, () => dcAddresses),
     histograms: new HistogramSums(histograms),
-    dcAddresses: () => dcAddresses,
     version: '1.2.3',
   })
   t.after(() => server.close())
@@ -57,6 +58,15 @@ async function start(t: TestContext, httpPath = '/metrics', dcAddresses = DC_ADD
   }
 }
 
+function zeroHandOffs(): string[] {
+  const [series] = listHistogramSeries('hand_off_seconds')
+  return [
+    ...[...(series?.buckets ?? []), '+Inf'].map((le) => `mtg_hand_off_seconds_bucket{le="${le}"} 0`),
+    'mtg_hand_off_seconds_sum 0',
+    'mtg_hand_off_seconds_count 0',
+  ]
+}
+
 test('before anything happens there are label-less counters at 0, and no series with labels', async (t) => {
   const { scrape } = await start(t)
   const { status, headers, body } = await scrape()
@@ -71,7 +81,10 @@ test('before anything happens there are label-less counters at 0, and no series 
     'mtg_hand_offs_failed 0',
     'mtg_accept_errors 0',
     'mtg_dc_dial_failures 0',
-    'mtg_worker_restarts 0',
+    ...[0, 1].map((worker) => `mtg_worker_event_loop_utilization{worker="${worker}"} 0`),
+    ...[0, 1].map((worker) => `mtg_worker_event_loop_delay_seconds{worker="${worker}"} 0`),
+    // Of the histogram without labels, buckets first.
+    ...zeroHandOffs(),
     `mtg_build_info{version="1.2.3",node="${process.versions.node}"} 1`,
   ])
   for (const { name, kind } of METRICS) assert.ok(body.includes(`# TYPE mtg_${name} ${kind}\n`), name)
@@ -159,13 +172,12 @@ test('more addresses than can be counted apart do no harm', async (t) => {
 })
 
 test('a taken port is an error that names the address', async (t) => {
-  const { sums, histograms } = await start(t)
+  const { histograms } = await start(t)
   const start2 = (port: number) =>
     startPrometheus({
       config: { enabled: true, bindTo: { host: '127.0.0.1', port }, httpPath: '/', metricPrefix: 'a' },
-      sums,
+      families: [],
       histograms: new HistogramSums(histograms),
-      dcAddresses: () => [],
       version: '1',
     })
   const first = await start2(0)

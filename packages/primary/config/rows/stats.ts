@@ -3,10 +3,11 @@ import type { HostPort } from '#shared/dc'
 
 import { decodeNamedHostPort } from '../address.ts'
 import { decodeHttpPath, decodeOneOf, decodePrometheusPrefix } from '../decoders.ts'
-import { BOOLEAN, hostPort, HTTP_ADDRESS, METRIC_PREFIX, plain } from '../formats.ts'
+import { BOOLEAN, COUNT, hostPort, HTTP_ADDRESS, METRIC_PREFIX, plain } from '../formats.ts'
 import type { Rows } from '../schema-row.ts'
 
 export interface StatsValues {
+  'stats.per-user-limit': number
   'stats.statsd.enabled': boolean
   'stats.statsd.address': HostPort
   'stats.statsd.metric-prefix': string
@@ -18,6 +19,12 @@ export interface StatsValues {
 }
 
 export const STATS_ROWS: Rows<StatsValues> = {
+  'stats.per-user-limit': {
+    ...COUNT,
+    default: 1000,
+    reload: 'restart',
+    help: 'Users whom the metrics show one by one; all others are summed as "other".',
+  },
   'stats.statsd.enabled': {
     ...BOOLEAN,
     default: false,

@@ -1,0 +1,36 @@
+import type { DcAddress } from '#shared/dc'
+import type { CounterSums } from '#shared/state/counters'
+import { buildGauge, listCountedFamilies, type SampledFamily } from './families.ts'
+import type { ThrottleSnapshot } from './stats-json.ts'
+import { listThrottleFamilies } from './throttle-families.ts'
+import { listUserFamilies, type UserFamiliesOptions } from './user-families.ts'
+import { listWorkerFamilies, type WorkerNumbers } from './worker-families.ts'
+
+/** Where the numbers come from. Each is read when somebody scrapes. */
+export interface FamilySources extends Omit<UserFamiliesOptions, 'limit'> {
+  readonly sums: CounterSums
+  /** By position. A position keeps its meaning while the process lives. */
+  readonly dcAddresses: () => readonly DcAddress[]
+  /** Users shown one by one. */
+  readonly perUserLimit: number
+  readonly throttle: () => ThrottleSnapshot | null
+  /** null when anti-replay is off. */
+  readonly replayFillRatio: () => number | null
+  readonly workers: () => readonly WorkerNumbers[]
+}
+
+/** Everything that exporters show, for all of them alike; histograms are on their own. */
+export function listFamilies(sources: FamilySources): readonly SampledFamily[] {
+  const { sums, dcAddresses, ledger, users, perUserLimit, throttle, replayFillRatio, workers } = sources
+  return [
+    ...listCountedFamilies(sums, dcAddresses),
+    ...listUserFamilies({ ledger, users, limit: perUserLimit }),
+    ...listThrottleFamilies(throttle, perUserLimit),
+    ...listWorkerFamilies(workers),
+    buildGauge(
+      'replay_set_fill_ratio',
+      'Part of the replay set that is taken, 0 to 1; full, the oldest hello is forgotten early.',
+      replayFillRatio,
+    ),
+  ]
+}

@@ -1,0 +1,40 @@
+import type { SampledFamily } from './families.ts'
+
+/** What the primary knows of a worker thread. */
+export interface WorkerNumbers {
+  readonly index: number
+  /** Connections. */
+  readonly load: number
+  readonly restarts: number
+}
+
+/** Families `worker_connections` and `worker_restarts`. */
+export function listWorkerFamilies(workers: () => readonly WorkerNumbers[]): readonly SampledFamily[] {
+  const family = (
+    name: string,
+    kind: SampledFamily['kind'],
+    help: string,
+    read: (worker: WorkerNumbers) => number,
+  ): SampledFamily => ({
+    name,
+    kind,
+    help,
+    labelNames: ['worker'],
+    collect: () =>
+      workers().map((worker) => ({ labels: { worker: String(worker.index) }, value: read(worker) })),
+  })
+  return [
+    family(
+      'worker_connections',
+      'gauge',
+      'Connections in the hands of the worker thread, those on their way to it included.',
+      ({ load }) => load,
+    ),
+    family(
+      'worker_restarts',
+      'counter',
+      'How often the worker thread died and was replaced.',
+      ({ restarts }) => restarts,
+    ),
+  ]
+}

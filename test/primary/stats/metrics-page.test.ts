@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+
+import { listFamilies } from '#primary/stats/list-families'
+import { CounterSums, createCountersMemory } from '#shared/state/counters'
+import { HISTOGRAMS } from '#shared/state/histogram'
+import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+
+const PAGE = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8')
+
+const describe = (name: string, kind: string, labels: readonly string[], help: string): string =>
+  `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ') || '–'} | ${help} |`
+
+test('the page on metrics has every family as it is', () => {
+  const families = listFamilies({
+    sums: new CounterSums(createCountersMemory(1)),
+    dcAddresses: () => [],
+    ledger: new UserLedger(createLedgerMemory(1)),
+    users: () => [],
+    perUserLimit: 1,
+    throttle: () => null,
+    replayFillRatio: () => 0,
+    workers: () => [],
+  })
+  const expected = [
+    ...families.map(({ name, kind, labelNames, help }) => describe(name, kind, labelNames, help)),
+    ...HISTOGRAMS.map(({ name, labels, help }) => describe(name, 'histogram', Object.keys(labels), help)),
+  ]
+  const table = PAGE.slice(PAGE.indexOf('## Families'), PAGE.indexOf('## Handshakes'))
+  const rows = table.split('\n').filter((line) => line.startsWith('| `'))
+  assert.deepEqual(rows.map((row) => row.replaceAll(/ +/g, ' ')).toSorted(), expected.toSorted())
+})

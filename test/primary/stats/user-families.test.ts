@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { listUserFamilies } from '#primary/stats/user-families'
+import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+import { UserRows } from '#shared/state/user-rows'
+
+/** Users with 1, 2, 3 … connections and 10, 20, 30 … bytes in, 100, 200, 300 … out; the first was refused once. */
+function collectAll(names: readonly string[], limit: number): Record<string, Record<string, number>> {
+  const memory = createLedgerMemory(1)
+  const ledger = new UserLedger(memory)
+  const rows = new UserRows(memory, 0)
+  const users = names.map((name) => ({ name, secrets: [], ...ledger.addUser() }))
+  users.forEach(({ slot, generation }, index) => {
+    for (let count = 0; count <= index; count++) rows.admit(slot, generation)
+    rows.account(slot).bytesIn += 10 * (index + 1)
+    rows.account(slot).bytesOut += 100 * (index + 1)
+  })
+  rows.publish()
+  const [first] = users
+  if (first !== undefined) {
+    ledger.setCap(first.slot, 1)
+    rows.admit(first.slot, first.generation)
+  }
+  return Object.fromEntries(
+    listUserFamilies({ ledger, users: () => users, limit }).map((family) => [
+      family.name,
+      Object.fromEntries(
+        family.collect().map(({ labels, value }) => {
+          assert.deepEqual(Object.keys(labels), family.labelNames)
+          return [Object.values(labels).join(' '), value]
+        }),
+      ),
+    ]),
+  )
+}
+
+test('every user is shown by name while there are not too many', () => {
+  assert.deepEqual(collectAll(['anna', 'boris'], 2), {
+    user_connections: { anna: 1, boris: 2 },
+    user_bytes: {
+      'anna to_client': 100,
+      'boris to_client': 200,
+      'anna from_client': 10,
+      'boris from_client': 20,
+    },
+    user_refusals: { 'anna cap': 1, 'boris cap': 0, 'anna fair-share': 0, 'boris fair-share': 0 },
+  })
+})
+
+test('those beyond the limit are summed, so that nothing is lost and series stay few', () => {
+  assert.deepEqual(collectAll(['anna', 'boris', 'carla', 'dora'], 2)['user_connections'], {
+    anna: 1,
+    boris: 2,
+    other: 3 + 4,
+  })
+  assert.deepEqual(collectAll(['anna', 'boris'], 0)['user_bytes'], {
+    'other to_client': 300,
+    'other from_client': 30,
+  })
+})
+
+test('a user who is called as the others are is one of them when there are any, never a second series', () => {
+  assert.deepEqual(collectAll(['anna', 'other', 'zoe'], 2)['user_connections'], { anna: 1, other: 2 + 3 })
+  assert.deepEqual(collectAll(['anna', 'other'], 2)['user_connections'], { anna: 1, other: 2 })
+})
