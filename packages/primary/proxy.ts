@@ -9,6 +9,7 @@ import { Listeners } from './listener.ts'
 import { SharedState } from './shared-state.ts'
 import type { SampledFamily } from './stats/families.ts'
 import type { RunningHttpServer } from './stats/http-server.ts'
+import { StateFile } from './state-file/state-file.ts'
 import { listFamilies } from './stats/list-families.ts'
 import { startPrometheus } from './stats/prometheus.ts'
 import { startStatsApi } from './stats/stats-api.ts'
@@ -63,6 +64,8 @@ export class RunningProxy {
   #level: LogTarget['level']
   #api: RunningHttpServer | null
   #metrics: RunningHttpServer | null
+  #stateFile: StateFile | null
+  #isAccepting: boolean
   #ticker: NodeJS.Timeout | null
 
   constructor(config: ProxyConfig, options: ProxyOptions) {
@@ -104,6 +107,8 @@ export class RunningProxy {
     this.#settle = (error) => (error === null ? resolve() : reject(error))
     this.#api = null
     this.#metrics = null
+    this.#stateFile = null
+    this.#isAccepting = false
     this.#ticker = null
   }
 
@@ -118,6 +123,7 @@ export class RunningProxy {
   /** @throws OperatorError when an address cannot be had, BugError when the threads do not come up */
   async start(): Promise<void> {
     warnAboutDescriptors(this.#config.concurrency, this.#log)
+    await this.#openStateFile()
     await this.#startHttp()
     const { finished } = await this.#pool.start()
     void this.#watch(finished)
@@ -127,6 +133,7 @@ export class RunningProxy {
       backlog: this.#config.listenBacklog,
       log: this.#log,
     })
+    this.#isAccepting = true
     this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
     this.#logStart()
   }
@@ -149,7 +156,9 @@ export class RunningProxy {
   async stop(): Promise<void> {
     const { shutdownTimeoutMs } = this.#config
     this.#log.info({ connections: this.#pool.load(), timeout_ms: shutdownTimeoutMs }, 'draining')
+    this.#isAccepting = false
     this.#listeners.close()
+    void this.#stateFile?.save(this.#state.listTotals()) // the drain may be cut short
     this.#pool.drain()
     const limit = setTimeout(() => this.#pool.closeAll(), shutdownTimeoutMs)
     const end = setTimeout(() => void this.kill(), shutdownTimeoutMs + CLOSE_GRACE_MS)
@@ -169,13 +178,22 @@ export class RunningProxy {
     await this.#finish(null)
   }
 
+  async #openStateFile(): Promise<void> {
+    const { stateFile: path } = this.#config
+    if (path === null) return
+    const onFailure = (): void => this.#state.countStateSaveFailure()
+    this.#stateFile = await StateFile.open({ path, log: this.#log, onFailure })
+    this.#state.restoreTotals(this.#stateFile.restored)
+    this.#stateFile.keepSaving(() => this.#state.listTotals())
+  }
+
   async #startHttp(): Promise<void> {
     const { apiBindTo, stats } = this.#config
     if (apiBindTo !== null) {
       this.#api = await startStatsApi({
         address: apiBindTo,
         snapshot: () => this.#state.snapshot(this.#startedAtMs),
-        ready: () => this.#pool.isServing,
+        ready: () => this.#isAccepting && this.#pool.isServing,
         onError: (error) => this.#log.error({ error: String(error) }, 'stats API server error'),
       })
     }
@@ -212,7 +230,13 @@ export class RunningProxy {
     if (this.#ticker !== null) clearInterval(this.#ticker)
     this.#listeners.close()
     await this.#pool.destroy()
-    await Promise.all([this.#api?.close(), this.#metrics?.close()])
+    const stateFile = this.#stateFile
+    this.#stateFile = null // once, also when several reasons to end come together
+    await Promise.all([
+      this.#api?.close(),
+      this.#metrics?.close(),
+      stateFile?.close(this.#state.listTotals()),
+    ])
     this.#settle(failure)
   }
 }

@@ -14,9 +14,12 @@ import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#s
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
 import type { FamilySources } from './stats/list-families.ts'
 import type { StatsSnapshot } from './stats/stats-json.ts'
+import type { Totals } from './state-file/totals.ts'
 import { Throttle } from './throttle.ts'
+import { UserTotals } from './user-totals.ts'
 
 const ACCEPT_ERRORS = slot('accept_errors')
+const STATE_SAVE_FAILURES = slot('state_save_failures')
 const REPLAY_EVICTIONS = slot('replay_set_evictions')
 
 /** Looking through the ledger costs up to 3 ms: every fourth tick is often enough for what only a death leaves behind. */
@@ -41,6 +44,7 @@ export class SharedState {
   readonly #replay: ReplaySet | null
   readonly #log: Logger
   #users: readonly UserEntry[]
+  #totals: UserTotals
   #ticks: number
   #evicted: number
   #evictionLoggedMs: number
@@ -63,6 +67,7 @@ export class SharedState {
     this.#evicted = 0
     this.#evictionLoggedMs = -Infinity
     this.#users = []
+    this.#totals = new UserTotals(null)
     this.setUsers(config.users)
     this.#throttle = new Throttle(config.throttle, { ledger: this.#ledger, users: () => this.#users, log })
   }
@@ -80,7 +85,10 @@ export class SharedState {
       left.delete(name)
       return { name, secrets, slot: userSlot, generation }
     })
-    for (const { slot: userSlot } of left.values()) this.#ledger.removeUser(userSlot)
+    for (const { name, slot: userSlot } of left.values()) {
+      this.#totals.leave(name, this.#ledger.read(userSlot))
+      this.#ledger.removeUser(userSlot)
+    }
   }
 
   setThrottle(config: ThrottleConfig): void {
@@ -106,6 +114,10 @@ export class SharedState {
     this.#replay?.releaseDeadThread(thread)
     this.#ledger.forgetThread(thread)
     this.sums.retire(thread)
+  }
+
+  countStateSaveFailure(): void {
+    this.counters.add(STATE_SAVE_FAILURES, 1)
   }
 
   countAcceptError(): void {
@@ -142,9 +154,24 @@ export class SharedState {
     }
   }
 
+  /** Go on with what was counted before the start. To be called before anybody connects. */
+  restoreTotals(restored: ReadonlyMap<string, Totals>): void {
+    this.#totals = new UserTotals(restored)
+  }
+
+  /** For the state file. */
+  listTotals(): ReadonlyMap<string, Totals> {
+    return this.#totals.listAll(
+      new Map(this.#users.map(({ name, slot: userSlot }) => [name, this.#ledger.read(userSlot)])),
+    )
+  }
+
   /** The numbers of `/stats`. */
   snapshot(startedAtMs: number): StatsSnapshot {
-    const users = this.#users.map(({ name, slot: userSlot }) => ({ name, ...this.#ledger.read(userSlot) }))
+    const users = this.#users.map(({ name, slot: userSlot }) => ({
+      name,
+      ...this.#totals.total(name, this.#ledger.read(userSlot)),
+    }))
     return { startedAtMs, users, throttle: this.#throttle.snapshot() }
   }
 }

@@ -14,6 +14,9 @@ bind-to = "0.0.0.0:3128"
 # Connections and traffic of each user as JSON: http://127.0.0.1:9090/stats
 api-bind-to = "127.0.0.1:9090"
 
+# The totals of the users outlive a restart in this file.
+state-file = "./state.json"
+
 # The address under which clients reach this host; links are made with it.
 #public-ipv4 = "203.0.113.1"
 

@@ -8,7 +8,7 @@ import type { HttpAddress } from '#shared/config'
 import type { HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
 
-import { removeStaleSocket } from './unix-socket.ts'
+import { removeStaleSocket } from '#primary/unix-socket'
 
 /** Scrapers, a panel, a health check and somebody at a terminal; more is somebody's mistake. */
 const MAX_CONNECTIONS = 64

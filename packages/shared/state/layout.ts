@@ -126,6 +126,13 @@ export const METRICS = [
     perDcAddress: false,
   },
   {
+    name: 'state_save_failures',
+    kind: 'counter',
+    help: 'Attempts to write the state file that failed.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
     name: 'worker_event_loop_utilization',
     kind: 'gauge',
     help: 'Part of the last ten seconds in which the worker thread was busy, 0 to 1.',

@@ -121,7 +121,6 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     default: null,
     reload: 'restart',
     zero: 'default',
-    pending: true,
     help: 'Where totals are kept over restarts. Absent: they begin at 0.',
   },
   concurrency: {

@@ -10,8 +10,8 @@ import { test, type TestContext } from 'node:test'
 import { startStatsApi } from '#primary/stats/stats-api'
 import { OperatorError } from '#shared/errors'
 
-import { LIMIT_MS, makeDirectory, startProgram } from '../commands/run-program.ts'
-import { findFreePort } from '../../support/free-port.ts'
+import { LIMIT_MS, makeDirectory, startProgram } from './commands/run-program.ts'
+import { findFreePort } from '../support/free-port.ts'
 
 const SECRET = '7gABAgMEBQYHCAkKCwwNDg9leGFtcGxlLmNvbQ'
 

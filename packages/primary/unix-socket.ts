@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { lstat, unlink } from 'node:fs/promises'
+import { lstat, rename, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 
 /**
@@ -8,7 +8,14 @@ import { connect } from 'node:net'
  */
 export async function removeStaleSocket(path: string): Promise<void> {
   if (!(await isSocket(path)) || (await isServed(path))) return
-  await unlink(path).catch(() => {})
+  // Somebody who starts in the same moment may have replaced it since: what is taken away is looked at once more.
+  const aside = `${path}.${process.pid}`
+  try {
+    await rename(path, aside)
+    await ((await isServed(aside)) ? rename(aside, path) : unlink(aside))
+  } catch {
+    // Listening fails with the reason.
+  }
 }
 
 async function isSocket(path: string): Promise<boolean> {

@@ -1,0 +1,76 @@
+/**
+ * What users have moved in all, as it stands in the state file:
+ *
+ *   {"version":1,"users":[
+ *   {"name":"anna","bytes_in":10,"bytes_out":20,"last_seen":"2026-01-02T03:04:05.678Z"},
+ *   {"name":"boris","bytes_in":0,"bytes_out":0,"last_seen":null}
+ *   ]}
+ */
+
+export interface Totals {
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Unix time, or null for never. */
+  readonly lastSeenMs: number | null
+}
+
+export const NOTHING: Totals = { bytesIn: 0, bytesOut: 0, lastSeenMs: null }
+
+const VERSION = 1
+
+export function addTotals(a: Totals, b: Totals): Totals {
+  const seenMs = Math.max(a.lastSeenMs ?? 0, b.lastSeenMs ?? 0)
+  return {
+    bytesIn: a.bytesIn + b.bytesIn,
+    bytesOut: a.bytesOut + b.bytesOut,
+    lastSeenMs: seenMs === 0 ? null : seenMs,
+  }
+}
+
+/** A line for each user, so that people can read it and `diff` shows who has changed. */
+export function formatTotals(users: ReadonlyMap<string, Totals>): string {
+  const lines = Array.from(users, ([name, { bytesIn, bytesOut, lastSeenMs }]) =>
+    JSON.stringify({
+      name,
+      bytes_in: bytesIn,
+      bytes_out: bytesOut,
+      last_seen: lastSeenMs === null ? null : new Date(lastSeenMs).toISOString(),
+    }),
+  )
+  return `{"version":${VERSION},"users":[\n${lines.join(',\n')}\n]}\n`
+}
+
+/** null for anything that `formatTotals` has not written. */
+export function parseTotals(text: string): Map<string, Totals> | null {
+  const file = parseJson(text)
+  if (!isRecord(file) || file['version'] !== VERSION || !Array.isArray(file['users'])) return null
+  const users = new Map<string, Totals>()
+  for (const entry of file['users'] as unknown[]) {
+    const parsed = parseEntry(entry)
+    if (parsed === null || users.has(parsed.name)) return null
+    users.set(parsed.name, parsed.totals)
+  }
+  return users
+}
+
+function parseEntry(entry: unknown): { name: string; totals: Totals } | null {
+  if (!isRecord(entry)) return null
+  const { name, bytes_in: bytesIn, bytes_out: bytesOut, last_seen: lastSeen } = entry
+  if (typeof name !== 'string' || !isCount(bytesIn) || !isCount(bytesOut)) return null
+  if (lastSeen === null) return { name, totals: { bytesIn, bytesOut, lastSeenMs: null } }
+  const lastSeenMs = typeof lastSeen === 'string' ? Date.parse(lastSeen) : Number.NaN
+  return Number.isNaN(lastSeenMs) ? null : { name, totals: { bytesIn, bytesOut, lastSeenMs } }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

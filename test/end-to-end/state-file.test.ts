@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { makeDirectory, startProgram, type Program } from '../primary/commands/run-program.ts'
+import { connectFakeTls } from '../support/faketls-client.ts'
+import { findFreePort } from '../support/free-port.ts'
+import type { StatsJson } from '../support/proxy.ts'
+import { startStreamDc } from '../support/stream-dc.ts'
+import { makeSecret, readMetric, waitUntil } from './world.ts'
+
+const timeout = 60_000
+const USERS = { anna: makeSecret(1), boris: makeSecret(2) }
+
+interface Site {
+  readonly cwd: string
+  readonly start: () => Promise<Program>
+  readonly stats: () => Promise<StatsJson>
+  readonly metrics: () => Promise<string>
+  /** Send so many bytes as this user, and get them back. */
+  readonly echo: (user: keyof typeof USERS, bytes: number) => Promise<void>
+  readonly write: (users: readonly (keyof typeof USERS)[]) => void
+}
+
+async function prepare(t: TestContext): Promise<Site> {
+  const dc = await startStreamDc({ mode: 'echo' })
+  t.after(() => dc.close())
+  const [port, apiPort, metricsPort] = [await findFreePort(), await findFreePort(), await findFreePort()]
+  const cwd = makeDirectory(t)
+  const write: Site['write'] = (users) =>
+    writeFileSync(
+      join(cwd, 'config.toml'),
+      [
+        `bind-to = "127.0.0.1:${port}"`,
+        `api-bind-to = "127.0.0.1:${apiPort}"`,
+        'state-file = "state.json"',
+        `dc.2 = ["127.0.0.1:${dc.port}"]`,
+        // A restart fronts hellos from the second before it, which is the second of this test.
+        'defense.anti-replay.enabled = false',
+        'performance.workers = 2',
+        `[stats.prometheus]\nenabled = true\nbind-to = "127.0.0.1:${metricsPort}"`,
+        '[secrets]',
+        ...users.map((user) => `${user} = "${USERS[user]}"`),
+      ].join('\n'),
+      { mode: 0o600 },
+    )
+  write(['anna', 'boris'])
+  const stats = async (): Promise<StatsJson> =>
+    (await (await fetch(`http://127.0.0.1:${apiPort}/stats`)).json()) as StatsJson
+  return {
+    cwd,
+    write,
+    stats,
+    start: async () => {
+      const program = startProgram(t, ['run', 'config.toml'], { cwd })
+      await program.waitFor('"listening"')
+      return program
+    },
+    metrics: async () => (await fetch(`http://127.0.0.1:${metricsPort}/`)).text(),
+    echo: async (user, bytes) => {
+      const before = (await stats()).users[user]?.bytes_in ?? 0
+      const client = await connectFakeTls({ port, secret: USERS[user], dc: 2 })
+      client.write(Buffer.alloc(bytes, user))
+      await client.read(bytes)
+      client.end()
+      await client.ended
+      await waitUntil(async () => {
+        const { users, total_connections: open } = await stats()
+        return open === 0 && users[user]?.bytes_in === before + bytes
+      }, `${user} has moved ${bytes} bytes more`)
+    },
+  }
+}
+
+async function stop(program: Program): Promise<void> {
+  program.child.kill('SIGTERM')
+  assert.equal(await program.exit(), 0, program.stdout + program.stderr)
+}
+
+test(
+  'totals and last activity go on over a restart in /stats, and begin at 0 in Prometheus',
+  { timeout },
+  async (t) => {
+    const site = await prepare(t)
+    const first = await site.start()
+    await site.echo('anna', 1_000)
+    await site.echo('boris', 20)
+    const before = await site.stats()
+    await stop(first)
+
+    const second = await site.start()
+    const restored = await site.stats()
+    assert.deepEqual(restored.users, before.users)
+    assert.equal(readMetric(await site.metrics(), 'mtg_user_bytes'), 0)
+    await site.echo('anna', 500)
+    const { anna, boris } = (await site.stats()).users
+    assert.deepEqual([anna?.bytes_in, anna?.bytes_out], [1_500, 1_500])
+    assert.ok(Date.parse(anna?.last_seen ?? '') >= Date.parse(before.users['anna']?.last_seen ?? ''))
+    assert.deepEqual(boris, before.users['boris'])
+    assert.equal(
+      readMetric(await site.metrics(), 'mtg_user_bytes', { user: 'anna', direction: 'from_client' }),
+      500,
+    )
+    await stop(second)
+    assert.match(
+      readFileSync(join(site.cwd, 'state.json'), 'utf8'),
+      /"name":"anna","bytes_in":1500,"bytes_out":1500,/,
+    )
+  },
+)
+
+test(
+  'a user who is taken out and comes back finds the totals again, over a restart in between',
+  { timeout },
+  async (t) => {
+    const site = await prepare(t)
+    const first = await site.start()
+    await site.echo('anna', 300)
+    site.write(['boris'])
+    first.child.kill('SIGHUP')
+    await first.waitFor('configuration has been reloaded')
+    assert.deepEqual(Object.keys((await site.stats()).users), ['boris'])
+    await stop(first)
+
+    const second = await site.start()
+    site.write(['anna', 'boris'])
+    second.child.kill('SIGHUP')
+    await second.waitFor('configuration has been reloaded')
+    assert.equal((await site.stats()).users['anna']?.bytes_in, 300)
+    await site.echo('anna', 7)
+    await stop(second)
+  },
+)
+
+test(
+  'after kill -9 the file is whole and free; a second proxy on it is refused before it binds anything',
+  { timeout },
+  async (t) => {
+    const site = await prepare(t)
+    const first = await site.start()
+    await site.echo('anna', 300)
+    await stop(first)
+    const killed = await site.start()
+    killed.child.kill('SIGKILL')
+    await killed.exit()
+
+    const third = await site.start()
+    assert.equal((await site.stats()).users['anna']?.bytes_in, 300)
+    const config = readFileSync(join(site.cwd, 'config.toml'), 'utf8')
+    const other = config.replaceAll(/127\.0\.0\.1:\d+"/g, () => '127.0.0.1:1"').replace(/^dc.*$/m, '')
+    const port = await findFreePort()
+    writeFileSync(join(site.cwd, 'other.toml'), other.replace('127.0.0.1:1"', `127.0.0.1:${port}"`), {
+      mode: 0o600,
+    })
+    const refused = startProgram(t, ['run', 'other.toml'], { cwd: site.cwd })
+    assert.equal(await refused.exit(), 1)
+    assert.match(refused.stderr, /cannot use state-file .*state\.json: another process uses it/)
+    await stop(third)
+  },
+)

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+
+import { StateFile, type StateFileOptions } from '#primary/state-file/state-file'
+import { formatTotals, type Totals } from '#primary/state-file/totals'
+import { OperatorError } from '#shared/errors'
+import { createLogger } from '#shared/logger'
+import { makeDirectory } from '../commands/run-program.ts'
+
+const ANNA = new Map<string, Totals>([['anna', { bytesIn: 1, bytesOut: 2, lastSeenMs: 3 }]])
+const MORE = new Map<string, Totals>([['anna', { bytesIn: 10, bytesOut: 20, lastSeenMs: 30 }]])
+
+interface Fixture extends StateFileOptions {
+  readonly directory: string
+  readonly failures: () => number
+  readonly logged: () => string[]
+}
+
+function prepare(t: TestContext): Fixture {
+  const directory = makeDirectory(t)
+  const destination = join(directory, 'log')
+  let failures = 0
+  return {
+    directory,
+    path: join(directory, 'state.json'),
+    log: createLogger({ level: 'debug', destination, pretty: false }),
+    onFailure: () => (failures += 1),
+    failures: () => failures,
+    logged: () =>
+      readFileSync(destination, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => (JSON.parse(line) as { message: string }).message),
+  }
+}
+
+test("what is saved is there at the next start; the file is its owner's alone, and nothing else is left", async (t) => {
+  const fixture = prepare(t)
+  const first = await StateFile.open(fixture)
+  assert.deepEqual(first.restored, new Map())
+  await first.save(ANNA)
+  await first.close(MORE)
+  assert.deepEqual(readdirSync(fixture.directory).toSorted(), ['log', 'state.json'])
+  assert.equal(statSync(fixture.path).mode & 0o777, 0o600)
+  const second = await StateFile.open(fixture)
+  assert.deepEqual(second.restored, MORE)
+  await second.close(second.restored)
+})
+
+test('while nothing changes nothing is written', async (t) => {
+  const fixture = prepare(t)
+  const file = await StateFile.open(fixture)
+  await file.save(ANNA)
+  const { ino } = statSync(fixture.path)
+  await file.save(new Map(ANNA))
+  assert.equal(statSync(fixture.path).ino, ino)
+  await file.save(MORE)
+  assert.notEqual(statSync(fixture.path).ino, ino, 'replaced, not overwritten')
+  await file.close(MORE)
+})
+
+test('one owner: a second one is refused, and gets it when the first lets go', async (t) => {
+  const fixture = prepare(t)
+  const first = await StateFile.open(fixture)
+  await assert.rejects(
+    StateFile.open(fixture),
+    (error) => error instanceof OperatorError && error.message.includes('another process uses it'),
+  )
+  await first.close(ANNA)
+  const second = await StateFile.open(fixture)
+  assert.deepEqual(second.restored, ANNA)
+  await second.close(ANNA)
+})
+
+for (const [what, text] of [
+  ['cut', formatTotals(ANNA).slice(0, 30)],
+  ['empty', ''],
+  ['binary', '\0\0\0\0'],
+] as const) {
+  test(`a file that is ${what} is set aside with a warning, and counting begins at 0`, async (t) => {
+    const fixture = prepare(t)
+    writeFileSync(fixture.path, text)
+    const file = await StateFile.open(fixture)
+    assert.deepEqual(file.restored, new Map())
+    const [aside] = readdirSync(fixture.directory).filter((name) => name.includes('.broken-'))
+    assert.equal(readFileSync(join(fixture.directory, aside ?? ''), 'utf8'), text)
+    assert.deepEqual(fixture.logged(), ['the state file cannot be understood and was set aside'])
+    await file.close(ANNA)
+  })
+}
+
+test('a save that fails is said once and counted each time; it goes on when it works again', async (t) => {
+  const fixture = prepare(t)
+  const file = await StateFile.open(fixture)
+  mkdirSync(`${fixture.path}.tmp`) // no file can be made of that name
+  await file.save(ANNA)
+  await file.save(MORE)
+  assert.equal(fixture.failures(), 2)
+  assert.equal(existsSync(fixture.path), false)
+  rmSync(`${fixture.path}.tmp`, { recursive: true })
+  await file.save(MORE)
+  assert.deepEqual(fixture.logged(), [
+    'cannot write the state file: totals of users would not outlive the process',
+    'the state file is written again',
+  ])
+  await file.close(MORE)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
+})
+
+test('a full disk costs nothing that was saved before', async (t) => {
+  const fixture = prepare(t)
+  const file = await StateFile.open(fixture)
+  await file.save(ANNA)
+  symlinkSync('/dev/full', `${fixture.path}.tmp`) // Linux: whatever is written to it finds the disk full
+  await file.save(MORE)
+  assert.equal(fixture.failures(), 1)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(ANNA))
+  await file.close(MORE)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
+})
+
+test('a directory that is not there, or too deep for a socket, is an error that says what to do', async (t) => {
+  const fixture = prepare(t)
+  const missing = join(fixture.directory, 'missing', 'state.json')
+  const deep = join(tmpdir(), 'd'.repeat(120), 'state.json')
+  for (const path of [missing, deep]) {
+    await assert.rejects(
+      StateFile.open({ ...fixture, path }),
+      (error) =>
+        error instanceof OperatorError && error.message.startsWith(`cannot use state-file ${path}: `),
+    )
+  }
+})
+
+test('a file that is a directory is an error, and the lock is let go of', async (t) => {
+  const fixture = prepare(t)
+  mkdirSync(fixture.path)
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await assert.rejects(
+      StateFile.open(fixture),
+      (error) => error instanceof OperatorError && error.message.includes('EISDIR'),
+    )
+  }
+})

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import * as fc from 'fast-check'
+
+import { addTotals, formatTotals, NOTHING, parseTotals, type Totals } from '#primary/state-file/totals'
+
+const count = fc.nat({ max: Number.MAX_SAFE_INTEGER })
+const totals: fc.Arbitrary<Totals> = fc.record(
+  {
+    bytesIn: count,
+    bytesOut: count,
+    lastSeenMs: fc.option(fc.integer({ min: 1, max: 4_102_444_800_000 })),
+  },
+  { noNullPrototype: true },
+)
+const users = fc
+  .array(fc.tuple(fc.oneof(fc.string(), fc.constantFrom('__proto__', '7', 'constructor')), totals))
+  .map((entries) => new Map(entries))
+
+test('what is written is read as it was, whatever the users are called', () => {
+  fc.assert(
+    fc.property(users, (map) => {
+      const read = parseTotals(formatTotals(map))
+      assert.deepEqual([...(read ?? [])], [...map])
+    }),
+  )
+})
+
+test('the file is JSON with a line for each user', () => {
+  const text = formatTotals(
+    new Map([
+      ['anna', { bytesIn: 10, bytesOut: 20, lastSeenMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678) }],
+      ['boris', NOTHING],
+    ]),
+  )
+  assert.deepEqual(text.split('\n'), [
+    '{"version":1,"users":[',
+    '{"name":"anna","bytes_in":10,"bytes_out":20,"last_seen":"2026-01-02T03:04:05.678Z"},',
+    '{"name":"boris","bytes_in":0,"bytes_out":0,"last_seen":null}',
+    ']}',
+    '',
+  ])
+  assert.deepEqual(parseTotals('{"version":1,"users":[\n\n]}\n'), new Map())
+})
+
+const good = '{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null}'
+for (const text of [
+  '',
+  'null',
+  '[]',
+  '{"version":2,"users":[]}',
+  '{"version":1}',
+  '{"version":1,"users":{}}',
+  `{"version":1,"users":[${good}`,
+  `{"version":1,"users":[${good},${good}]}`,
+  '{"version":1,"users":[{"name":"a","bytes_in":-1,"bytes_out":2,"last_seen":null}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1.5,"bytes_out":2,"last_seen":null}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":1e300,"last_seen":null}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":"soon"}]}',
+  '{"version":1,"users":[{"name":7,"bytes_in":1,"bytes_out":2,"last_seen":null}]}',
+  '{"version":1,"users":[null]}',
+]) {
+  test(`not understood: ${text}`, () => {
+    assert.equal(parseTotals(text), null)
+  })
+}
+
+test('a file that is cut anywhere is never half understood', () => {
+  const text = formatTotals(new Map([['anna', { bytesIn: 10, bytesOut: 20, lastSeenMs: 1 }]]))
+  for (let length = 0; length < text.trimEnd().length; length++)
+    assert.equal(parseTotals(text.slice(0, length)), null)
+})
+
+test('totals are added, and the later time counts', () => {
+  const a = { bytesIn: 1, bytesOut: 2, lastSeenMs: 5 }
+  assert.deepEqual(addTotals(a, NOTHING), a)
+  assert.deepEqual(addTotals(a, { bytesIn: 10, bytesOut: 20, lastSeenMs: 3 }), {
+    bytesIn: 11,
+    bytesOut: 22,
+    lastSeenMs: 5,
+  })
+  assert.deepEqual(addTotals(NOTHING, NOTHING), NOTHING)
+})
