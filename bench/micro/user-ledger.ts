@@ -36,6 +36,23 @@ function comeAndGo(name: string, rows: UserRows, users: readonly User[]): Figure
   })
 }
 
+/** A refusal while the throttle acts: the fair share has to be known, and all counts are looked at for it. */
+function atTheLimit(busy: number): Figure {
+  const memory = createLedgerMemory(8)
+  const ledger = new UserLedger(memory)
+  const rows = new UserRows(memory, 0)
+  const users = Array.from({ length: busy }, () => ledger.addUser())
+  for (const { slot, generation } of users) rows.admit(slot, generation)
+  ledger.setLimit(busy)
+  const calls = 20_000
+  return time(`refused at the limit, ${busy} users`, calls, () => {
+    for (let call = 0; call < calls; call++) {
+      const user = users[call % busy] ?? { slot: -1, generation: -1 }
+      rows.admit(user.slot, user.generation)
+    }
+  })
+}
+
 async function main(): Promise<void> {
   const threads = 8
   const memory = createLedgerMemory(threads)
@@ -51,6 +68,8 @@ async function main(): Promise<void> {
   ledger.setCap(0, 0)
   figures.push(comeAndGo('refused by the cap', rows, users.slice(0, 1)))
   ledger.setCap(0, null)
+
+  for (const busy of [8, 500, USERS]) figures.push(atTheLimit(busy))
 
   for (const each of all) for (const { slot, generation } of users) each.admit(slot, generation)
   for (let round = 0; round < 5; round++) {

@@ -22,6 +22,10 @@ export interface ProxyOptions {
   readonly workers: number
   readonly fastMode: boolean
   readonly dcPort: number
+  /** Users beside the one whose secret is used. */
+  readonly otherUsers?: number
+  /** Serve the stats API there. */
+  readonly apiPort?: number
 }
 
 /** The proxy as operators run it: a process of its own, with a configuration file. */
@@ -80,11 +84,13 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
 }
 
 function buildConfig(options: ProxyOptions, port: number, secret: string): string {
+  const api = options.apiPort === undefined ? '' : `api-bind-to = "127.0.0.1:${options.apiPort}"\n`
   return `bind-to = "127.0.0.1:${port}"
-concurrency = ${CONCURRENCY}
+${api}concurrency = ${CONCURRENCY}
 
 [secrets]
 bench = "${secret}"
+${buildOtherUsers(options.otherUsers ?? 0)}
 
 [performance]
 workers = ${options.workers}
@@ -98,6 +104,15 @@ fast-mode = ${options.fastMode}
 host = "127.0.0.1"
 port = 9
 `
+}
+
+/** Each with a key and a host of its own, so that nobody's search for a key gets longer. */
+function buildOtherUsers(count: number): string {
+  const host = (index: number): string => Buffer.from(`host-${index}.example`).toString('hex')
+  return Array.from(
+    { length: count },
+    (_, index) => `user-${index} = "ee${randomBytes(16).toString('hex')}${host(index)}"`,
+  ).join('\n')
 }
 
 async function accepts(port: number): Promise<boolean> {
