@@ -13,6 +13,7 @@ import { StateFile } from './state-file/state-file.ts'
 import { listFamilies } from './stats/list-families.ts'
 import { startPrometheus } from './stats/prometheus.ts'
 import { startStatsApi } from './stats/stats-api.ts'
+import { startStatsd, type Statsd } from './stats/statsd.ts'
 import { programVersion } from './version.ts'
 import { WorkerPool } from './worker-pool.ts'
 
@@ -66,6 +67,7 @@ export class RunningProxy {
   #metrics: RunningHttpServer | null
   #stateFile: StateFile | null
   #isAccepting: boolean
+  #statsd: Statsd | null
   #ticker: NodeJS.Timeout | null
 
   constructor(config: ProxyConfig, options: ProxyOptions) {
@@ -109,6 +111,7 @@ export class RunningProxy {
     this.#metrics = null
     this.#stateFile = null
     this.#isAccepting = false
+    this.#statsd = null
     this.#ticker = null
   }
 
@@ -125,6 +128,7 @@ export class RunningProxy {
     warnAboutDescriptors(this.#config.concurrency, this.#log)
     await this.#openStateFile()
     await this.#startHttp()
+    this.#startStatsd()
     const { finished } = await this.#pool.start()
     void this.#watch(finished)
     await this.#listeners.listen({
@@ -208,12 +212,19 @@ export class RunningProxy {
     }
   }
 
+  #startStatsd(): void {
+    const { statsd } = this.#config.stats
+    if (!statsd.enabled) return
+    this.#statsd = startStatsd({ config: statsd, families: this.#families, log: this.#log })
+  }
+
   #logStart(): void {
     const { users, performance } = this.#config
     this.#log.info({ users: users.length, workers: performance.workers }, 'proxy has been started')
     for (const address of this.listening) this.#log.info({ bind: formatHostPort(address) }, 'listening')
     if (this.#api !== null) this.#log.info({ bind: this.#api.bind }, 'Stats API server started')
     if (this.#metrics !== null) this.#log.info({ bind: this.#metrics.bind }, 'Prometheus exporter started')
+    if (this.#statsd !== null) this.#log.info({ server: this.#statsd.server }, 'StatsD exporter started')
   }
 
   async #watch(threads: Promise<void>): Promise<void> {
@@ -230,11 +241,13 @@ export class RunningProxy {
     if (this.#ticker !== null) clearInterval(this.#ticker)
     this.#listeners.close()
     await this.#pool.destroy()
+    this.#state.counters.publish() // what came since the last tick
     const stateFile = this.#stateFile
     this.#stateFile = null // once, also when several reasons to end come together
     await Promise.all([
       this.#api?.close(),
       this.#metrics?.close(),
+      this.#statsd?.stop(),
       stateFile?.close(this.#state.listTotals()),
     ])
     this.#settle(failure)

@@ -29,7 +29,6 @@ export const STATS_ROWS: Rows<StatsValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'restart',
-    pending: true,
     help: 'Send metrics to a StatsD server.',
   },
   'stats.statsd.address': {
@@ -37,7 +36,6 @@ export const STATS_ROWS: Rows<StatsValues> = {
     default: { host: '127.0.0.1', port: 8888 },
     reload: 'restart',
     zero: 'default',
-    pending: true,
     help: 'Where the StatsD server listens, by UDP.',
   },
   'stats.statsd.metric-prefix': {
@@ -45,7 +43,6 @@ export const STATS_ROWS: Rows<StatsValues> = {
     default: 'mtg',
     reload: 'restart',
     zero: 'default',
-    pending: true,
     help: 'The first word of every metric name.',
   },
   'stats.statsd.tag-format': {
@@ -53,7 +50,6 @@ export const STATS_ROWS: Rows<StatsValues> = {
     default: 'datadog',
     reload: 'restart',
     zero: 'default',
-    pending: true,
     help: 'How tags are written: "datadog", "influxdb" or "graphite".',
   },
   'stats.prometheus.enabled': {
