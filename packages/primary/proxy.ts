@@ -192,10 +192,12 @@ export class RunningProxy {
   }
 
   async #startHttp(): Promise<void> {
-    const { apiBindTo, stats } = this.#config
+    const { apiBindTo, apiPathPrefix, stats } = this.#config
     if (apiBindTo !== null) {
       this.#api = await startStatsApi({
         address: apiBindTo,
+        pathPrefix: apiPathPrefix,
+        version: programVersion(),
         snapshot: () => this.#state.snapshot(this.#startedAtMs),
         ready: () => this.#isAccepting && this.#pool.isServing,
         onError: (error) => this.#log.error({ error: String(error) }, 'stats API server error'),

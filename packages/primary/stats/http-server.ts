@@ -2,7 +2,7 @@
 import { METHODS } from 'node:http'
 import { getSystemErrorMessage } from 'node:util'
 
-import fastify, { type FastifyInstance, type RouteHandlerMethod } from 'fastify'
+import fastify, { type FastifyInstance, type FastifySchema, type RouteHandlerMethod } from 'fastify'
 import { formatHttpAddress } from '#primary/config/address'
 import type { HttpAddress } from '#shared/config'
 import type { HostPort } from '#shared/dc'
@@ -30,9 +30,13 @@ export interface RunningHttpServer {
   close(): Promise<void>
 }
 
-/** `onError` is told of errors in handlers: these are ours, the client learns only that there was one. */
-export function createHttpServer(onError: (error: unknown) => void): FastifyInstance {
+/**
+ * @param onError is told of errors in handlers: these are ours, the client learns only that there was one
+ * @param pathPrefix every path is reachable behind it as well as without; begins with a slash and ends without, or ''
+ */
+export function createHttpServer(onError: (error: unknown) => void, pathPrefix = ''): FastifyInstance {
   const server = fastify({
+    rewriteUrl: ({ url = '/' }) => (url.startsWith(`${pathPrefix}/`) ? url.slice(pathPrefix.length) : url),
     http: {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: REQUEST_TIMEOUT_MS,
@@ -48,6 +52,11 @@ export function createHttpServer(onError: (error: unknown) => void): FastifyInst
   // Bodies are not read: without this a content type unknown to Fastify would turn a 405 into a 415.
   server.removeAllContentTypeParsers()
   server.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  // Numbers of a moment ago are wrong numbers, and so is an error of a moment ago.
+  server.addHook('onRequest', (_request, reply, done) => {
+    void reply.header('Cache-Control', 'no-store')
+    done()
+  })
   server.setNotFoundHandler((_request, reply) =>
     reply.code(404).type('text/plain').send('404 page not found\n'),
   )
@@ -62,9 +71,14 @@ export function createHttpServer(onError: (error: unknown) => void): FastifyInst
   return server
 }
 
-/** Answer GET and HEAD on a path by `handler`, every other method by 405 (decision O2). */
-export function serveReadOnly(server: FastifyInstance, path: string, handler: RouteHandlerMethod): void {
-  server.get(path, handler)
+/** Answer GET and HEAD on a path by `handler`, every other method by 405 (decision O2). `schema` describes the answer. */
+export function serveReadOnly(
+  server: FastifyInstance,
+  path: string,
+  handler: RouteHandlerMethod,
+  schema: FastifySchema = {},
+): void {
+  server.get(path, { schema, handler })
   server.route({
     method: server.supportedMethods.filter((method) => method !== 'GET' && method !== 'HEAD'),
     url: path,

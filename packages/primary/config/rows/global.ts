@@ -113,7 +113,6 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     ...plain(decodeHttpPathPrefix),
     default: '',
     reload: 'restart',
-    pending: true,
     help: 'In front of every path of the API, for a web server before it.',
   },
   'state-file': {
