@@ -46,6 +46,9 @@ for (const tagFormat of ['datadog', 'influxdb', 'graphite'] as const) {
       () =>
         value(`telegram_traffic{${dc},direction=to_client}`) === bytes_out &&
         value(`telegram_traffic{${dc},direction=from_client}`) === bytes_in &&
+        value('user_bytes{user=alice,direction=to_client}') === bytes_out &&
+        value('user_bytes{user=alice,direction=from_client}') === bytes_in &&
+        value('user_connections{user=alice}') === 1 &&
         value('handshakes{outcome=ok}') === CLIENTS &&
         value(`telegram_connections{${dc}}`) === 1,
     )
@@ -62,6 +65,7 @@ for (const tagFormat of ['datadog', 'influxdb', 'graphite'] as const) {
     await server.waitUntil(() => value(`telegram_traffic{${dc},direction=to_client}`) >= bytes_out + DOWN)
     const told = server.values(tagFormat)
     assert.equal(told.get(`proxy1.telegram_traffic{${dc},direction=to_client}`), bytes_out + DOWN)
+    assert.equal(told.get('proxy1.user_bytes{user=alice,direction=to_client}'), bytes_out + DOWN)
     for (const gauge of ['client_connections{ip_family=ipv4}', `telegram_connections{${dc}}`])
       assert.equal(value(gauge), 0, gauge)
     assert.ok(proxy.logLines().some(({ message }) => message === 'StatsD exporter started'))

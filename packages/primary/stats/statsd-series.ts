@@ -10,11 +10,13 @@ import { buildLineFrame, formatValue, type LineFrame } from './statsd-line.ts'
  */
 export const FLUSHES_PER_REFRESH = 5
 
+export type StatsdFamily = Pick<SampledFamily, 'name' | 'kind' | 'collect'>
+
 export interface StatsdSeriesOptions {
   readonly tagFormat: StatsdTagFormat
   readonly metricPrefix: string
   /** Their series are bounded (decision O4), and so is what is kept here. */
-  readonly families: readonly SampledFamily[]
+  readonly families: readonly StatsdFamily[]
 }
 
 interface SentSeries {
@@ -55,7 +57,7 @@ export class StatsdSeries {
     return lines
   }
 
-  #collect(families: readonly SampledFamily[]): string[] {
+  #collect(families: readonly StatsdFamily[]): string[] {
     this.#flush += 1
     const lines: string[] = []
     for (const family of families) {
@@ -70,8 +72,9 @@ export class StatsdSeries {
   }
 
   #count(series: SentSeries, { value }: Sample): string | null {
-    // A counter that fell has begun anew, as everywhere: a user who was removed and is back.
-    const rise = value < series.sent ? value : value - series.sent
+    // A counter falls when users are reloaded: one is back within a second, or has left the sum of all others. To tell
+    // the sum once more would be a flood that never was.
+    const rise = value - series.sent
     series.sent = value
     return rise > 0 ? formatLine(series.frame, rise) : null
   }
@@ -96,7 +99,7 @@ export class StatsdSeries {
     return lines
   }
 
-  #seriesOf({ name, kind }: SampledFamily, { labels }: Sample): SentSeries {
+  #seriesOf({ name, kind }: StatsdFamily, { labels }: Sample): SentSeries {
     const key = [name, ...Object.values(labels)].join('\0')
     const known = this.#series.get(key)
     if (known !== undefined) return known

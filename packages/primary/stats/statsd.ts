@@ -8,9 +8,8 @@ import type { Logger } from 'pino'
 import type { StatsConfig } from '#shared/config'
 import { formatHostPort } from '#shared/dc'
 
-import type { SampledFamily } from './families.ts'
 import { packLines } from './statsd-line.ts'
-import { StatsdSeries } from './statsd-series.ts'
+import { StatsdSeries, type StatsdFamily } from './statsd-series.ts'
 import { UdpSender } from './udp-sender.ts'
 
 /** Sums make a shorter one useless: servers add up 10 s and more. The workers publish four times in it. */
@@ -24,7 +23,7 @@ const STOP_LIMIT_MS = 1000
 
 export interface StatsdOptions {
   readonly config: StatsConfig['statsd']
-  readonly families: readonly SampledFamily[]
+  readonly families: readonly StatsdFamily[]
   readonly log: Logger
 }
 

@@ -11,7 +11,7 @@ async function start(t: TestContext, pathPrefix: string): Promise<HostPort> {
     address: { host: '127.0.0.1', port: 0 },
     pathPrefix,
     version: '1.2.3',
-    snapshot: () => ({ startedAtMs: 0, users: [] }),
+    snapshot: () => ({ startedAtMs: 0, users: [], throttle: null }),
     ready: () => true,
   })
   t.after(() => api.close())

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import type { Sample, SampledFamily } from '#primary/stats/families'
-import { FLUSHES_PER_REFRESH, StatsdSeries } from '#primary/stats/statsd-series'
+import type { Sample } from '#primary/stats/families'
+import { FLUSHES_PER_REFRESH, StatsdSeries, type StatsdFamily } from '#primary/stats/statsd-series'
 
 /** A family whose numbers the test sets. */
-function family(name: string, kind: 'counter' | 'gauge', samples: Sample[]): SampledFamily {
+function family(name: string, kind: 'counter' | 'gauge', samples: Sample[]): StatsdFamily {
   return { name, kind, collect: () => samples }
 }
 
-function series(...families: SampledFamily[]): StatsdSeries {
+function series(...families: StatsdFamily[]): StatsdSeries {
   return new StatsdSeries({ tagFormat: 'datadog', metricPrefix: 'mtg', families })
 }
 
@@ -20,8 +20,10 @@ test('a counter is told by how much it rose, and not at all when it did not', ()
   assert.deepEqual(sent.collectLines(), [])
   samples[0] = { labels: {}, value: 12 }
   assert.deepEqual(sent.collectLines(), ['mtg.replay_attacks:7|c'])
-  samples[0] = { labels: {}, value: 3 } // it was removed and is back
-  assert.deepEqual(sent.collectLines(), ['mtg.replay_attacks:3|c'])
+  samples[0] = { labels: {}, value: 3 } // a user has left the sum of the others
+  assert.deepEqual(sent.collectLines(), [])
+  samples[0] = { labels: {}, value: 4 }
+  assert.deepEqual(sent.collectLines(), ['mtg.replay_attacks:1|c'])
 })
 
 test('a gauge is told as it is: when it changes, and now and then', () => {

@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
 
-import type { Sample, SampledFamily } from '#primary/stats/families'
+import type { Sample } from '#primary/stats/families'
 import { MAX_DATAGRAM_BYTES, startStatsd, type Statsd } from '#primary/stats/statsd'
+import type { StatsdFamily } from '#primary/stats/statsd-series'
 import type { StatsConfig } from '#shared/config'
 
 import { findFreePort } from '../../support/free-port.ts'
@@ -25,7 +26,7 @@ async function start(t: TestContext, config: Partial<StatsConfig['statsd']> = {}
   const server = await startStatsdServer(t)
   const users: Sample[] = []
   const bytes: Sample[] = []
-  const families: SampledFamily[] = [
+  const families: StatsdFamily[] = [
     { name: 'user_connections', kind: 'gauge', collect: () => users },
     { name: 'user_bytes', kind: 'counter', collect: () => bytes },
   ]
@@ -132,7 +133,7 @@ test('a server whose name nobody knows is told once', { timeout }, async (t) => 
 test('an error of ours does not end the process', { timeout }, async (t) => {
   const { server } = await start(t)
   const { logger, lines } = recordLog()
-  const broken: SampledFamily = {
+  const broken: StatsdFamily = {
     name: 'a',
     kind: 'gauge',
     collect: () => {
