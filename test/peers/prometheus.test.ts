@@ -27,7 +27,7 @@ const OURS_WITHOUT_TOTAL = [
   'accept_errors',
   'dc_dial_failures',
   'worker_restarts',
-  'throttle_refusals',
+  'state_save_failures',
   'user_bytes',
   'user_refusals',
 ]
