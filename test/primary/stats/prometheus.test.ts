@@ -81,6 +81,7 @@ test('before anything happens there are label-less counters at 0, and no series 
     'mtg_hand_offs_failed 0',
     'mtg_accept_errors 0',
     'mtg_dc_dial_failures 0',
+    'mtg_state_save_failures 0',
     ...[0, 1].map((worker) => `mtg_worker_event_loop_utilization{worker="${worker}"} 0`),
     ...[0, 1].map((worker) => `mtg_worker_event_loop_delay_seconds{worker="${worker}"} 0`),
     // Of the histogram without labels, buckets first.
