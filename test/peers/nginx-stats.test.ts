@@ -1,118 +1,32 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:https'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import { connectFakeTls } from '../support/faketls-client.ts'
-import { findFreePort } from '../support/free-port.ts'
 import type { ConfigOverrides, TestProxy } from '../support/proxy.ts'
 import { startWorld } from '../end-to-end/world.ts'
-import { runPeer, startPeer } from './support/peer.ts'
+import { makeDirectory } from '../primary/commands/run-program.ts'
+import { BASIC, startStatsNginx, type Get } from './support/stats-nginx.ts'
 
 const timeout = 120_000
-const CONF = readFileSync('contrib/nginx/stats-api.conf', 'utf8')
-const CERT = join(process.cwd(), 'test/fixtures/front-site-cert.pem')
-const KEY = join(process.cwd(), 'test/fixtures/front-site-key.pem')
-const PASSWORD = 'correct horse'
-const BASIC = `Basic ${Buffer.from(`operator:${PASSWORD}`).toString('base64')}`
 const TOKEN = 'c0ffee'.repeat(8)
-
-interface Answer {
-  status: number
-  headers: NodeJS.Dict<string | string[]>
-  body: string
-}
 
 interface Site {
   proxy: TestProxy
   secret: string
-  get: (path: string, authorization?: string, method?: string) => Promise<Answer>
+  get: Get
 }
 
-/** The file as it is shipped, with what it marks CHANGE changed, between our proxy and a client that speaks TLS. */
+/** Our proxy behind the file as it is shipped. */
 async function startSite(
   t: TestContext,
-  change: (conf: string) => string = (conf) => conf,
+  change?: (conf: string) => string,
   upstream: (folder: string) => ConfigOverrides['apiBindTo'] = () => ({ host: '127.0.0.1', port: 0 }),
 ): Promise<Site> {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-nginx-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const config: ConfigOverrides = { apiBindTo: upstream(folder) ?? null, apiPathPrefix: '/proxy' }
   const { proxy, secret } = await startWorld(t, { config })
-  const { host, port: apiPort } = proxy.running.apiAddress!
-  const port = await findFreePort()
-
-  const passwords = join(folder, 'htpasswd')
-  const hash = runPeer('openssl', ['passwd', '-apr1', '-stdin'], PASSWORD).trim()
-  writeFileSync(passwords, `operator:${hash}\n`)
-  writeFileSync(join(folder, 'stats-api.conf'), change(adapt(CONF, { host, apiPort, port, passwords })))
-  writeFileSync(join(folder, 'nginx.conf'), wrap(folder))
-  const args = ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')]
-  runPeer('nginx', [...args, '-t'])
-  const nginx = startPeer(t, 'nginx', args)
-  await nginx.waitForPort(port)
-
-  // A connection each, as visitors have.
-  const agent = new Agent({
-    ca: readFileSync(CERT),
-    checkServerIdentity: () => undefined,
-    maxCachedSessions: 0,
-  })
-  const get = (path: string, authorization?: string, method = 'GET'): Promise<Answer> =>
-    ask({ port, path, method, agent, headers: authorization === undefined ? {} : { authorization } })
-  return { proxy, secret, get }
-}
-
-interface Changes {
-  host: string
-  apiPort: number
-  port: number
-  passwords: string
-}
-
-/** Each change must have found its place, so that the file cannot drift away from the test. */
-function adapt(conf: string, { host, apiPort, port, passwords }: Changes): string {
-  const changes: [string, string][] = [
-    ['server 127.0.0.1:9090;', apiPort === 0 ? `server unix:${host};` : `server ${host}:${apiPort};`],
-    ['listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`],
-    ['listen [::]:443 ssl;', ''],
-    ['/etc/letsencrypt/live/stats.example.com/fullchain.pem', CERT],
-    ['/etc/letsencrypt/live/stats.example.com/privkey.pem', KEY],
-    ['auth_basic_user_file /etc/nginx/mtg-multi.htpasswd;', `auth_basic_user_file ${passwords};`],
-  ]
-  return changes.reduce(replaceOnce, conf)
-}
-
-function replaceOnce(text: string, [from, to]: [string, string]): string {
-  assert.equal(text.split(from).length, 2, `${from} is there once`)
-  return text.replace(from, () => to)
-}
-
-function wrap(folder: string): string {
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((name) => `${name}_temp_path ${folder}/${name};`)
-    .join(' ')
-  return `daemon off; master_process off; pid ${folder}/pid; error_log stderr;
-    events { worker_connections 64; }
-    http { access_log off; ${temporary} include ${folder}/stats-api.conf; }`
-}
-
-function ask(options: object): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', ...options }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('error', reject)
-      response.on('end', () => {
-        const { statusCode: status = 0, headers } = response
-        resolve({ status, headers, body: Buffer.concat(chunks).toString() })
-      })
-    })
-    outgoing.on('error', reject)
-    outgoing.end()
-  })
+  return { proxy, secret, get: await startStatsNginx(t, proxy.running.apiAddress!, change) }
 }
 
 /** Everything that the API says of itself, read through nginx by the links it gives. */
