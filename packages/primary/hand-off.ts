@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import { sharedNowMs, type UserSeen } from '#shared/hand-off'
+import type { IpFilter } from '#shared/ip-filter'
 import { plainAddress, toNetwork } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
@@ -13,19 +14,27 @@ const MAX_USER_HINTS = 65_536
 const CONCURRENCY_LIMITED = slot('concurrency_limited')
 const HAND_OFFS_FAILED = slot('hand_offs_failed')
 
-/** Gives accepted sockets to the least loaded worker, within the limit on connections. */
+export interface HandOffOptions {
+  readonly concurrency: number
+  readonly ipFilter: IpFilter
+  readonly log: Logger
+}
+
+/** Gives accepted sockets to the least loaded worker, if the IP lists let them in and within the limit on connections. */
 export class HandOffs {
   readonly #pool: WorkerPool
   readonly #counters: CounterRow
   /** Network → ledger slot of the user who came last from there (decision W17). */
   readonly #userHints: LRUCache<string, number>
+  readonly #ipFilter: IpFilter
   readonly #log: Logger
   #concurrency: number
 
-  constructor(pool: WorkerPool, counters: CounterRow, options: { concurrency: number; log: Logger }) {
+  constructor(pool: WorkerPool, counters: CounterRow, options: HandOffOptions) {
     this.#pool = pool
     this.#counters = counters
     this.#userHints = new LRUCache({ max: MAX_USER_HINTS })
+    this.#ipFilter = options.ipFilter
     this.#log = options.log
     this.#concurrency = options.concurrency
   }
@@ -41,17 +50,25 @@ export class HandOffs {
       socket.destroy() // reset before we could look at it
       return
     }
+    const address = plainAddress(remoteAddress)
+    const refusal = this.#ipFilter.refuse(address, this.#counters, this.#log)
+    if (refusal === 'close') {
+      socket.destroy()
+      return
+    }
     if (this.#pool.load() >= this.#concurrency) {
       this.#counters.add(CONCURRENCY_LIMITED, 1)
-      this.#log.debug({ ip: remoteAddress }, 'connection was concurrency limited')
+      this.#log.debug({ ip: address }, 'connection was concurrency limited')
       socket.destroy()
       return
     }
     const worker = this.#pool.leastLoaded()
-    const address = plainAddress(remoteAddress)
     const userHint = this.#userHints.get(toNetwork(address)) ?? -1
     const acceptedAtMs = sharedNowMs()
-    if (!worker?.handOff({ socket, remoteAddress: address, remotePort, userHint, acceptedAtMs })) {
+    const mustFront = refusal === 'front'
+    if (
+      !worker?.handOff({ socket, remoteAddress: address, remotePort, userHint, mustFront, acceptedAtMs })
+    ) {
       this.#counters.add(HAND_OFFS_FAILED, 1)
       socket.destroy() // also when there was no thread to post it to
     }

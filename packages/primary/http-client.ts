@@ -42,8 +42,15 @@ export async function httpGet(url: string, options: HttpGetOptions): Promise<Htt
     throw new Error(`more than ${MAX_REDIRECTS} redirects`)
   } catch (cause) {
     const reason = limit.aborted ? `timed out after ${options.timeoutMs} ms` : describeError(cause)
-    throw new Error(`cannot get ${url}: ${reason}`, { cause })
+    throw new Error(`cannot get ${showUrl(url)}: ${reason}`, { cause })
   }
+}
+
+/** What a log may show of a URL: no credentials, and no query, which can hold a token. */
+export function showUrl(url: string): string {
+  const parsed = URL.parse(url)
+  if (parsed === null) return 'something that is no URL'
+  return `${parsed.protocol}//${parsed.host}${parsed.pathname}${parsed.search === '' ? '' : '?…'}`
 }
 
 function getOnce(url: URL, options: HttpGetOptions, signal: AbortSignal): Promise<HttpAnswer> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { formatHostPort, listDcAddresses, type HostPort } from '#shared/dc'
@@ -5,6 +6,10 @@ import { createLogger } from '#shared/logger'
 import type { LogTarget } from '#shared/worker-control'
 import { warnAboutDescriptors } from './descriptor-limit.ts'
 import { HandOffs } from './hand-off.ts'
+import { httpGet } from './http-client.ts'
+import { createFetchList } from './ip-lists/fetch-list.ts'
+import { IpLists } from './ip-lists/ip-lists.ts'
+import { listCacheDirectories, ListCache } from './ip-lists/list-cache.ts'
 import { Listeners } from './listener.ts'
 import { SharedState } from './shared-state.ts'
 import type { SampledFamily } from './stats/families.ts'
@@ -14,6 +19,7 @@ import { listFamilies } from './stats/list-families.ts'
 import { startPrometheus } from './stats/prometheus.ts'
 import { startStatsApi } from './stats/stats-api.ts'
 import { startStatsd, type Statsd } from './stats/statsd.ts'
+import { TaskPool } from './task-pool.ts'
 import { programVersion } from './version.ts'
 import { WorkerPool } from './worker-pool.ts'
 
@@ -26,6 +32,10 @@ export interface ProxyOptions {
   readonly log: LogTarget
   /** Ends the proxy at once when it fires. */
   readonly signal?: AbortSignal
+  /** Fires when a stop was asked for: the start waits for nothing any more. */
+  readonly stopping?: AbortSignal
+  /** Where downloaded IP lists may be kept over restarts, in place of the usual places. */
+  readonly cacheDirectories?: readonly string[]
   /** Module of the worker threads in place of our own. */
   readonly workerEntry?: string
 }
@@ -58,6 +68,10 @@ export class RunningProxy {
   readonly #pool: WorkerPool
   readonly #handOffs: HandOffs
   readonly #families: readonly SampledFamily[]
+  /** Short jobs, none of which runs on a thread that relays. */
+  readonly #tasks: TaskPool
+  readonly #ipLists: IpLists
+  readonly #stopping: AbortSignal
   readonly #startedAtMs: number
   /** Settles `finished`: null for an end in order. */
   readonly #settle: (error: unknown) => void
@@ -78,9 +92,27 @@ export class RunningProxy {
     this.#listeners = Listeners.bind(config.bindTo)
     this.listening = this.#listeners.addresses
     this.#state = new SharedState(config, this.#log)
+    this.#tasks = new TaskPool()
+    this.#ipLists = new IpLists({
+      config: config.defense,
+      tools: {
+        tasks: this.#tasks,
+        fetch: createFetchList(httpGet, () => this.#config.network.timeout.httpMs),
+        cache: new ListCache(
+          options.cacheDirectories ?? listCacheDirectories(config.stateFile, process.env),
+          this.#log,
+        ),
+        log: this.#log,
+      },
+      counters: this.#state.counters,
+      onChange: (values) => this.#pool.setIpFilter(values),
+      sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+    })
+    this.#stopping = options.stopping ?? new AbortController().signal
     this.#pool = new WorkerPool({
       boot: (thread) => ({
         ...this.#state.boot(thread),
+        ipFilter: this.#ipLists.values,
         config: this.#config,
         listening: this.listening,
         startedAtMs: this.#startedAtMs,
@@ -95,6 +127,7 @@ export class RunningProxy {
     })
     this.#handOffs = new HandOffs(this.#pool, this.#state.counters, {
       concurrency: config.concurrency,
+      ipFilter: this.#ipLists.filter,
       log: this.#log,
     })
     this.#families = listFamilies({
@@ -129,8 +162,10 @@ export class RunningProxy {
     await this.#openStateFile()
     await this.#startHttp()
     this.#startStatsd()
+    const listsLoaded = this.#ipLists.start(this.#stopping)
     const { finished } = await this.#pool.start()
     void this.#watch(finished)
+    await Promise.race([listsLoaded, finished])
     await this.#listeners.listen({
       onSocket: (socket) => this.#handOffs.take(socket),
       onAcceptError: () => this.#state.countAcceptError(),
@@ -153,6 +188,7 @@ export class RunningProxy {
     this.#log.level = this.#level
     this.#state.setThrottle(config.throttle)
     this.#handOffs.setConcurrency(config.concurrency)
+    this.#ipLists.setConfig(config.defense)
     await this.#pool.reload({ config, users: this.#state.users, logLevel: this.#level })
   }
 
@@ -163,6 +199,7 @@ export class RunningProxy {
     this.#isAccepting = false
     this.#listeners.close()
     void this.#stateFile?.save(this.#state.listTotals()) // the drain may be cut short
+    this.#ipLists.stop()
     this.#pool.drain()
     const limit = setTimeout(() => this.#pool.closeAll(), shutdownTimeoutMs)
     const end = setTimeout(() => void this.kill(), shutdownTimeoutMs + CLOSE_GRACE_MS)
@@ -242,11 +279,13 @@ export class RunningProxy {
   async #finish(failure: unknown): Promise<void> {
     if (this.#ticker !== null) clearInterval(this.#ticker)
     this.#listeners.close()
+    this.#ipLists.stop()
     await this.#pool.destroy()
     this.#state.counters.publish() // what came since the last tick
     const stateFile = this.#stateFile
     this.#stateFile = null // once, also when several reasons to end come together
     await Promise.all([
+      this.#tasks.close(),
       this.#api?.close(),
       this.#metrics?.close(),
       this.#statsd?.stop(),

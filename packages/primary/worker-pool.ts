@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { createEndpoint } from '#shared/comlink-endpoint'
 import { BugError } from '#shared/errors'
 import type { UserSeen } from '#shared/hand-off'
+import type { IpFilterValues } from '#shared/ip-filter'
 import type { CounterSums } from '#shared/state/counters'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 import { WorkerThread } from './worker-thread.ts'
@@ -118,6 +119,11 @@ export class WorkerPool {
   /** Give new values to every thread. */
   async reload(values: ReloadValues): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.reload(values)))
+  }
+
+  /** An IP list is another one now. Threads that start later begin with it. */
+  setIpFilter(values: IpFilterValues): void {
+    for (const worker of this.#workers) this.#tell(worker.control?.setIpFilter(values))
   }
 
   /** Threads finish when their last connection has ended. */

@@ -17,6 +17,7 @@ export const HANDSHAKE_CODES = [
   'stale-time',
   'before-start',
   'replay',
+  'ip-list',
   'refused',
   'obfuscated2',
 ] as const

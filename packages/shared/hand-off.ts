@@ -8,6 +8,8 @@ export interface HandOff {
   readonly remotePort: number
   /** Slot of the user who came last from this network, or -1 (decision W17). */
   readonly userHint: number
+  /** An IP list refuses the peer and its action is "front": it sees the fronting site, whatever it knows. */
+  readonly mustFront: boolean
   /** When it was accepted, on the clock of `sharedNowMs`. */
   readonly acceptedAtMs: number
 }

@@ -1,5 +1,6 @@
 import type { ProxyConfig } from './config.ts'
 import type { HostPort } from './dc.ts'
+import type { IpFilterValues } from './ip-filter.ts'
 import type { CountersMemory } from './state/counters.ts'
 import type { HistogramMemory } from './state/histogram.ts'
 import type { ReplayMemory } from './state/replay-set.ts'
@@ -27,6 +28,7 @@ export interface WorkerBoot {
   readonly histograms: HistogramMemory
   readonly ledger: LedgerMemory
   readonly replay: ReplayMemory | null
+  readonly ipFilter: IpFilterValues
   readonly log: LogTarget
 }
 
@@ -55,4 +57,6 @@ export interface WorkerControl {
   closeAll(): void
   /** For connections from now on. Those of users who are no longer there are closed, all others go on. */
   reload(values: ReloadValues): void
+  /** An IP list is another one now; for connections from now on. */
+  setIpFilter(values: IpFilterValues): void
 }

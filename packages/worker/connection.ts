@@ -34,6 +34,8 @@ export interface Peer {
   readonly address: string
   /** Ledger slot of the user seen last from its network, or -1. */
   readonly userHint: number
+  /** An IP list refuses it: no key is tried, it sees the site that it asks for. */
+  readonly mustFront: boolean
 }
 
 /** One client, from hand-off to close. `run` is the list of its stages; `close` is the only way out. */
@@ -83,6 +85,7 @@ export class Connection {
     this.#log.debug('Stream has been started')
     try {
       const hello = await this.#input.readHello()
+      this.#refuseListed(hello)
       const userKey = await this.#findUser(hello)
       this.#refuseReplay(hello, userKey)
       this.#admit(userKey)
@@ -217,6 +220,12 @@ export class Connection {
   /** A client that leaves takes its dial along; one that only ended may still be answered by the fronting site. */
   #left(how: 'ended' | 'gone'): void {
     if (how === 'gone' || this.#stage === 'dialing-dc') this.#dial?.abort(GONE)
+  }
+
+  /** Only now, and not before its first byte: until here it is treated like any stranger, and looks as such. */
+  #refuseListed(hello: ClientHello): void {
+    if (!this.peer.mustFront) return
+    throw new HandshakeError('ip-list', 'refused by an IP list', this.thread.hellos.hostOf(hello))
   }
 
   /** @throws HandshakeError with the host that such a peer is fronted to */

@@ -5,6 +5,7 @@ import type { ProxyConfig } from '#shared/config'
 import { listDcAddresses, type HostPort } from '#shared/dc'
 import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
+import { IpFilter, type IpFilterValues } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
 import { admitFronting, CounterRow, leaveFronting } from '#shared/state/counters'
 import { histogram, HistogramRow } from '#shared/state/histogram'
@@ -45,6 +46,8 @@ export class Thread implements WorkerControl {
   readonly users: UserRows
   readonly slots: WriteSlots
   readonly hellos: HelloCheck
+  /** For addresses that are known here only; those of sockets were asked for before the hand-off. */
+  readonly ipFilter: IpFilter
   readonly dialers: Dialers
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
@@ -83,6 +86,7 @@ export class Thread implements WorkerControl {
       clock: this.clock,
       turns: new Turns(),
     })
+    this.ipFilter = new IpFilter(boot.ipFilter)
     this.dialers = new Dialers(config, {
       clock: this.clock,
       listening: boot.listening,
@@ -144,6 +148,10 @@ export class Thread implements WorkerControl {
     }
   }
 
+  setIpFilter(values: IpFilterValues): void {
+    this.ipFilter.set(values)
+  }
+
   // What connections ask of their thread
 
   /** A connection keeps the one it began with. */
@@ -182,11 +190,11 @@ export class Thread implements WorkerControl {
     this.#finishIfDrained()
   }
 
-  #accept({ socket, remoteAddress, userHint, acceptedAtMs }: HandOff): void {
+  #accept({ socket, remoteAddress, userHint, mustFront, acceptedAtMs }: HandOff): void {
     this.#received += 1
     this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
     const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
-    const connection = new Connection(client, { address: remoteAddress, userHint }, this)
+    const connection = new Connection(client, { address: remoteAddress, userHint, mustFront }, this)
     this.#connections.add(connection)
     connection.run().catch((error: unknown) => {
       connection.close('bug')

@@ -8,6 +8,7 @@ import { HandOffs } from '#primary/hand-off'
 import type { WorkerPool } from '#primary/worker-pool'
 import { WorkerThread } from '#primary/worker-thread'
 import type { HandOff } from '#shared/hand-off'
+import { IpFilter } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
@@ -36,7 +37,11 @@ async function createBench(concurrency: number, port: MessagePort | null): Promi
   const pool = { held: 0, load: () => pool.held, leastLoaded: () => (port === null ? null : thread) }
   return {
     // `HandOffs` calls nothing of a pool but these two.
-    handOffs: new HandOffs(pool as unknown as WorkerPool, counters, { concurrency, log: SILENT }),
+    handOffs: new HandOffs(pool as unknown as WorkerPool, counters, {
+      concurrency,
+      ipFilter: new IpFilter({ allowlist: null, blocklist: null }),
+      log: SILENT,
+    }),
     pool,
     count: (metric) => {
       counters.publish()

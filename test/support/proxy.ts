@@ -17,6 +17,8 @@ export interface TestProxyOptions {
   config?: ConfigOverrides
   /** Default debug; a storm has no use for a line per connection. */
   logLevel?: 'debug' | 'info'
+  /** Where copies of IP lists are kept, for tests of a restart. Default: they go with the proxy. */
+  cacheDirectory?: string
   /** Module of the worker threads, for tests that put faults into them. */
   workerEntry?: string
 }
@@ -63,6 +65,7 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
   let config = override(defaultConfig(options), options.config ?? {})
   const running = await startProxy(config, {
     log: { level: options.logLevel ?? 'debug', destination: logFile, pretty: false },
+    cacheDirectories: [options.cacheDirectory ?? join(folder, 'cache')],
     ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
   })
   const { apiAddress, metricsAddress } = running

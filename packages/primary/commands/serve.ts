@@ -53,7 +53,7 @@ export async function serve(
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal)
   let stopReloading = (): void => {}
   try {
-    const starting = startProxy(file.config, { log: options.log })
+    const starting = startProxy(file.config, { log: options.log, stopping: stopping.signal })
     stopReloading = reloadOnSignal(starting, file, log)
     const proxy = await starting
     void warnAboutSni(file.config, log)

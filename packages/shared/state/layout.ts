@@ -28,6 +28,7 @@ export interface Metric {
 export const MAX_DC_ADDRESSES = 256
 
 const IP_FAMILY = ['ipv4', 'ipv6'] as const
+const IP_LIST = ['allowlist', 'blocklist'] as const
 /** Seen from the client (operator.md §7.1). */
 const DIRECTION = ['to_client', 'from_client'] as const
 export type TrafficDirection = (typeof DIRECTION)[number]
@@ -91,6 +92,20 @@ export const METRICS = [
     perDcAddress: false,
   },
   {
+    name: 'iplist_size',
+    kind: 'gauge',
+    help: 'Networks in an IP list. A disabled allowlist has two: all of IPv4 and all of IPv6.',
+    labels: { ip_list: IP_LIST },
+    perDcAddress: false,
+  },
+  {
+    name: 'ip_blocklisted',
+    kind: 'counter',
+    help: 'Connections refused because the blocklist has their address, or the allowlist has it not.',
+    labels: { ip_list: IP_LIST },
+    perDcAddress: false,
+  },
+  {
     name: 'replay_set_evictions',
     kind: 'counter',
     help: 'Client hellos forgotten before their time because the replay set was full.',
@@ -149,6 +164,13 @@ export const METRICS = [
     perDcAddress: false,
     perWorker: true,
     unit: 1e-6,
+  },
+  {
+    name: 'iplist_update_failures',
+    kind: 'counter',
+    help: 'Sources of an IP list that could not be fetched or read; their last good copy stays.',
+    labels: { ip_list: IP_LIST },
+    perDcAddress: false,
   },
 ] as const satisfies readonly Metric[]
 

@@ -38,6 +38,11 @@ export class HelloCheck {
     return this.#keys.defaultHost
   }
 
+  /** Where a peer goes whose keys are not looked at: the host that it names, if that is ours. */
+  hostOf(hello: ClientHello): string {
+    return this.#keys.hostOf(hello)
+  }
+
   /** @param userHint ledger slot of the user seen last from the peer's network, or -1 */
   findKey(hello: ClientHello, userHint: number, giveUp: GiveUp): Promise<KeySearchResult> {
     const nowMs = Date.now()

@@ -73,6 +73,11 @@ export class KeyRing {
     return this.#defaultHost
   }
 
+  /** The host of ours that the hello names, else the first user's. */
+  hostOf(hello: ClientHello): string {
+    return this.#matchHost(hello)?.host ?? this.#defaultHost
+  }
+
   /**
    * Find who signed the hello: the user the primary remembers from this network, then the keys used last, then every
    * key of the host, in slices so that a long list does not hold up the thread's connections.

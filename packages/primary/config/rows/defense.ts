@@ -68,7 +68,6 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
     help: 'Refuse clients from the networks of the blocklist.',
   },
   'defense.blocklist.urls': {
@@ -76,7 +75,6 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: [],
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'Where the blocklist comes from: URLs, and files of this host.',
   },
   'defense.blocklist.download-concurrency': {
@@ -84,7 +82,6 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: 2,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How many of its sources are fetched at once.',
   },
   'defense.blocklist.update-each': {
@@ -92,21 +89,18 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: 86_400_000,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How often it is fetched again.',
   },
   'defense.blocklist.action': {
     ...REFUSE_ACTION,
     default: 'close',
     reload: 'live',
-    pending: true,
     help: 'What becomes of a client that is on it: "close" or "front".',
   },
   'defense.allowlist.enabled': {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
     help: 'Refuse clients that are not in the networks of the allowlist.',
   },
   'defense.allowlist.urls': {
@@ -114,7 +108,6 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: [],
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'Where the allowlist comes from: URLs, and files of this host.',
   },
   'defense.allowlist.download-concurrency': {
@@ -122,7 +115,6 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: 2,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How many of its sources are fetched at once.',
   },
   'defense.allowlist.update-each': {
@@ -130,14 +122,12 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: 86_400_000,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How often it is fetched again.',
   },
   'defense.allowlist.action': {
     ...REFUSE_ACTION,
     default: 'close',
     reload: 'live',
-    pending: true,
     help: 'What becomes of a client that is not on it: "close" or "front".',
   },
   'defense.doppelganger.urls': {
