@@ -66,9 +66,7 @@ export class HandOffs {
     const userHint = this.#userHints.get(toNetwork(address)) ?? -1
     const acceptedAtMs = sharedNowMs()
     const mustFront = refusal === 'front'
-    if (
-      !worker?.handOff({ socket, remoteAddress: address, remotePort, userHint, mustFront, acceptedAtMs })
-    ) {
+    if (!worker?.handOff({ socket, remoteAddress: address, remotePort, userHint, mustFront, acceptedAtMs })) {
       this.#counters.add(HAND_OFFS_FAILED, 1)
       socket.destroy() // also when there was no thread to post it to
     }

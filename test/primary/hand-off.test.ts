@@ -9,6 +9,7 @@ import type { WorkerPool } from '#primary/worker-pool'
 import { WorkerThread } from '#primary/worker-thread'
 import type { HandOff } from '#shared/hand-off'
 import { IpFilter } from '#shared/ip-filter'
+import { createRangesMemory } from '#shared/ip-ranges'
 import { createLogger } from '#shared/logger'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
@@ -26,7 +27,11 @@ interface Bench {
 }
 
 /** @param port of the only thread, or null while there is none */
-async function createBench(concurrency: number, port: MessagePort | null): Promise<Bench> {
+async function createBench(
+  concurrency: number,
+  port: MessagePort | null,
+  ipFilter: IpFilter = new IpFilter({ allowlist: null, blocklist: null }),
+): Promise<Bench> {
   const memory = createCountersMemory(1)
   const sums = new CounterSums(memory)
   const counters = new CounterRow(memory, 1)
@@ -39,7 +44,7 @@ async function createBench(concurrency: number, port: MessagePort | null): Promi
     // `HandOffs` calls nothing of a pool but these two.
     handOffs: new HandOffs(pool as unknown as WorkerPool, counters, {
       concurrency,
-      ipFilter: new IpFilter({ allowlist: null, blocklist: null }),
+      ipFilter,
       log: SILENT,
     }),
     pool,
@@ -118,6 +123,33 @@ test(
     assert.equal(taken, 2)
   },
 )
+
+test('the IP lists are asked before the limit; who is to be fronted goes on, marked', LIMIT, async (t) => {
+  const nobody = createRangesMemory({ v4: 0, v6: 0 })
+  const ipFilter = new IpFilter({ allowlist: { ranges: nobody, action: 'close' }, blocklist: null })
+  const marks: boolean[] = []
+  const port = fakePort(({ socket, mustFront }) => {
+    marks.push(mustFront)
+    socket.destroy()
+  })
+  const { handOffs, pool, count } = await createBench(1, port, ipFilter)
+  const take = async (): Promise<void> => {
+    const { peer, accepted } = await openPair(t)
+    handOffs.take(accepted)
+    await isClosedFor(peer)
+  }
+  pool.held = 1
+  await take()
+  assert.equal(count('concurrency_limited'), 0)
+  ipFilter.set({ allowlist: { ranges: nobody, action: 'front' }, blocklist: null })
+  await take()
+  assert.equal(count('concurrency_limited'), 1)
+  pool.held = 0
+  await take()
+  ipFilter.set({ allowlist: null, blocklist: null })
+  await take()
+  assert.deepEqual(marks, [true, false])
+})
 
 test('a socket posted to a thread that is gone is closed, not leaked', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)

@@ -45,6 +45,8 @@ export interface StatsJson {
 export interface TestProxy {
   port: number
   running: RunningProxy
+  /** What it was started with. */
+  config: ProxyConfig
   stats(): Promise<StatsJson>
   metrics(): Promise<string>
   /** Resolves when `/stats` satisfies the condition; rejects after 10 s. */
@@ -78,6 +80,7 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
   return {
     port: running.listening[0]!.port,
     running,
+    config,
     stats,
     metrics: async () => (await fetch(`http://127.0.0.1:${metricsAddress?.port}/`)).text(),
     statsWhen: async (condition) => {

@@ -34,5 +34,9 @@ export function findUnwise(values: DecodedValues, place: (key: ConfigKey) => Pla
       'proxy-protocol-listener',
       'whoever reaches bind-to can pretend to come from any address: set proxy-protocol-trusted',
     )
+  if (values['defense.allowlist.enabled'] && values['defense.allowlist.urls'].length === 0)
+    warn('defense.allowlist.enabled', 'defense.allowlist.urls is empty: nobody gets in')
+  if (values['defense.blocklist.enabled'] && values['defense.blocklist.urls'].length === 0)
+    warn('defense.blocklist.enabled', 'defense.blocklist.urls is empty: nobody is refused')
   return warnings
 }

@@ -3,8 +3,10 @@ import { resolve } from 'node:path'
 
 import type { IpListSource } from '#shared/config'
 
+import { maskUserInfo } from './describe.ts'
 import { type Decoded, decodeList, type Decoder, fail } from './decoders.ts'
 import { describeLocation, parseLocation } from './location.ts'
+import type { Shown } from './schema-row.ts'
 
 const OWNER_MAY_READ = 0o400
 const EXPECTED = 'expected an http:// or https:// URL, or the path of a file that exists'
@@ -24,6 +26,13 @@ const decodeSource: Decoder<IpListSource> = (found) => {
 }
 
 export const decodeSources: Decoder<readonly IpListSource[]> = decodeList(decodeSource)
+
+/** Without credentials and queries: keys of paid lists stand there. */
+export function showSources(sources: readonly IpListSource[]): Shown {
+  return sources.map((source) =>
+    source.kind === 'url' ? maskUserInfo(source.url).replace(/\?[^]*$/, '?…') : source.path,
+  )
+}
 
 /** null: nothing there has this name, or could have. */
 function decodeFile(path: string): Decoded<IpListSource> | null {

@@ -85,6 +85,8 @@ class IpList {
   /** null: disabled. */
   #updater: ListUpdater | null
   #inForce: IpListInForce | null
+  /** What is in force was loaded, under this configuration or an earlier one. */
+  #isLoaded: boolean
   /** Ends with the updater. */
   #life: AbortController
 
@@ -95,6 +97,7 @@ class IpList {
     this.#failures = slot('iplist_update_failures', { ip_list: name })
     this.#config = config
     this.#updater = null
+    this.#isLoaded = false
     this.#life = new AbortController()
     // Until it is loaded, an allowlist lets nobody in and a blocklist refuses nobody.
     this.#inForce = config.enabled
@@ -139,6 +142,7 @@ class IpList {
     }
     this.#updater = null
     this.#inForce = null
+    this.#isLoaded = false
     this.#options.counters.set(this.#size, this.#disabledSize)
     this.#options.onChange()
   }
@@ -166,13 +170,17 @@ class IpList {
 
   #enforce({ ranges, networkCount, rangeCount }: MergedList, { action }: IpListConfig): void {
     this.#inForce = { ranges, action }
+    this.#isLoaded = true
     const { counters, tools, onChange } = this.#options
     counters.set(this.#size, networkCount)
     tools.log.info({ ip_list: this.#name, networks: networkCount, ranges: rangeCount }, 'ip list was updated')
     onChange()
   }
 
-  /** A list that does not come is in force all the same, after a while, with what there is of it. */
+  /**
+   * A list that does not come is in force all the same, after a while, with what there is of it. Unless that is nothing
+   * and there was a list before: a slip in a URL must not turn everybody away.
+   */
   async #limitWait(updater: ListUpdater, life: AbortSignal): Promise<void> {
     const { sleep, tools } = this.#options
     const waiting = new AbortController()
@@ -183,10 +191,10 @@ class IpList {
     const isLate = await Promise.race([late, updater.loaded.then(() => false)])
     waiting.abort()
     if (!isLate) return
-    tools.log.warn(
-      { ip_list: this.#name, waited_ms: LOAD_LIMIT_MS },
-      'ip list could not be loaded in time: what there is of it is in force',
-    )
-    await updater.settle()
+    const stays = this.#isLoaded && !updater.hasCopies
+    const consequence = stays ? 'the one before stays in force' : 'what there is of it is in force'
+    const fields = { ip_list: this.#name, waited_ms: LOAD_LIMIT_MS }
+    tools.log.warn(fields, `ip list could not be loaded in time: ${consequence}`)
+    if (!stays) await updater.settle()
   }
 }

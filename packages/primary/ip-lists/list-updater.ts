@@ -79,7 +79,12 @@ export class ListUpdater {
     for (const [at, source] of this.#sources.entries()) void this.#keep(source, waits[at] ?? 0)
   }
 
-  /** Waiting has lasted long enough: the list is what there is, even if that is nothing. */
+  /** Whether any source has said something, now or on an earlier day. */
+  get hasCopies(): boolean {
+    return this.#sources.some(({ copy }) => copy !== null)
+  }
+
+  /** Waiting has lasted long enough: no source is waited for any more, and the list is what there is. */
   async settle(): Promise<void> {
     this.#untried.clear()
     await this.#merge()

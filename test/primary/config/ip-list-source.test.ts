@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { test } from 'node:test'
 
-import { decodeHttpsUrls, decodeSources } from '#primary/config/ip-list-source'
+import { decodeHttpsUrls, decodeSources, showSources } from '#primary/config/ip-list-source'
 
 test('an IP list comes from a file that exists, or from a URL', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'mtg-list-'))
@@ -40,6 +40,18 @@ test('an IP list comes from a file that exists, or from a URL', (t) => {
   ]
   for (const [text, expected, found] of refused)
     assert.deepEqual(decodeSources([path, text]), { ok: false, expected, found }, text)
+})
+
+test('a source is shown without what opens it', () => {
+  const url = (text: string): { kind: 'url'; url: string } => ({ kind: 'url', url: text })
+  assert.deepEqual(
+    showSources([
+      url('https://lists.example/a'),
+      url('https://user:pass@lists.example/a?key=hidden#x'),
+      { kind: 'file', path: '/etc/list?' },
+    ]),
+    ['https://lists.example/a', 'https://…@lists.example/a?…', '/etc/list?'],
+  )
 })
 
 test('pages to learn from are visited over TLS', () => {

@@ -104,3 +104,13 @@ test('PROXY headers of everybody are named, unless the listener is on loopback',
   assert.deepEqual(unwise(`proxy-protocol-trusted = "10.0.0.0/8"\n${open}`), [])
   assert.deepEqual(unwise(open.replace('0.0.0.0', '127.0.0.1')), [])
 })
+
+test('an enabled IP list without a source is named with what follows from it', () => {
+  assert.deepEqual(unwise(`defense.allowlist.enabled = true\ndefense.blocklist.enabled = true\n${MINIMAL}`), [
+    'defense.allowlist.enabled (line 1): defense.allowlist.urls is empty: nobody gets in',
+    'defense.blocklist.enabled (line 2): defense.blocklist.urls is empty: nobody is refused',
+  ])
+  const urls = '["https://lists.test/a"]'
+  const full = `defense.allowlist = { enabled = true, urls = ${urls} }\ndefense.blocklist.urls = []\n`
+  assert.deepEqual(unwise(full + MINIMAL), [])
+})

@@ -4,16 +4,13 @@ import { MIN_REPLAY_BYTES } from '#shared/state/replay-set'
 import { decodeByteSize } from '../byte-size.ts'
 import { decodeErrorRate, decodeOneOf } from '../decoders.ts'
 import { BOOLEAN, byteSize, COUNT, DURATION, plain, REFUSE_ACTION } from '../formats.ts'
-import { decodeHttpsUrls, decodeSources } from '../ip-list-source.ts'
+import { decodeHttpsUrls, decodeSources, showSources } from '../ip-list-source.ts'
 import type { Format, Rows } from '../schema-row.ts'
 
 /** Shared memory is reserved at start: more is a slip in the unit, not a wish. */
 const MAX_REPLAY_BYTES = 2 ** 30
 
-const SOURCES: Format<readonly IpListSource[]> = {
-  decode: decodeSources,
-  show: (sources) => sources.map((source) => (source.kind === 'url' ? source.url : source.path)),
-}
+const SOURCES: Format<readonly IpListSource[]> = { decode: decodeSources, show: showSources }
 
 export interface DefenseValues {
   'defense.anti-replay.enabled': boolean
