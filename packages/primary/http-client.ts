@@ -1,6 +1,13 @@
-import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
-import { request as requestHttps } from 'node:https'
-import { isIP } from 'node:net'
+import {
+  Agent as HttpAgent,
+  request as requestHttp,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { HostPort } from '#shared/dc'
 
 /** Sites move; a longer chain is a loop or a game. */
 const MAX_REDIRECTS = 3
@@ -15,6 +22,8 @@ export interface HttpGetOptions {
   readonly signal?: AbortSignal
   /** PEM certificates to trust in place of the system's. */
   readonly ca?: string
+  /** Opens the connections, to hosts as the URL names them: the ways that the configuration chooses. Absent: directly. */
+  readonly dial?: (address: HostPort, signal: AbortSignal) => Promise<Socket>
 }
 
 export interface HttpAnswer {
@@ -53,18 +62,19 @@ export function showUrl(url: string): string {
   return `${parsed.protocol}//${parsed.host}${parsed.pathname}${parsed.search === '' ? '' : '?…'}`
 }
 
-function getOnce(url: URL, options: HttpGetOptions, signal: AbortSignal): Promise<HttpAnswer> {
+async function getOnce(url: URL, options: HttpGetOptions, signal: AbortSignal): Promise<HttpAnswer> {
   const request = chooseRequest(url)
   const literal = isIP(url.hostname.replace(/^\[|\]$/g, ''))
   // The family pins only what is looked up: an address in the URL would be dialled whatever it is.
   if (options.family !== undefined && literal !== 0 && literal !== options.family)
-    return Promise.reject(new Error(`${url.hostname} is not an IPv${options.family} address`))
+    throw new Error(`${url.hostname} is not an IPv${options.family} address`)
+  // No pool: a connection kept for later would keep a command from ending.
+  const agent = options.dial === undefined ? false : await dialAgent(url, options.dial, signal, options.ca)
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
       headers: { ...options.headers },
       signal,
-      // No pool: a connection kept for later would keep a command from ending.
-      agent: false,
+      agent,
       ...(options.family === undefined ? {} : { family: options.family }),
       ...(options.ca === undefined ? {} : { ca: options.ca }),
     })
@@ -80,6 +90,23 @@ function getOnce(url: URL, options: HttpGetOptions, signal: AbortSignal): Promis
     })
     outgoing.end()
   })
+}
+
+/** An agent for one request over a connection that was opened elsewhere; TLS is spoken in it as usual. */
+async function dialAgent(
+  url: URL,
+  dial: NonNullable<HttpGetOptions['dial']>,
+  signal: AbortSignal,
+  ca: string | undefined,
+): Promise<HttpAgent> {
+  const isTls = url.protocol === 'https:'
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const socket = await dial({ host, port: Number(url.port) || (isTls ? 443 : 80) }, signal)
+  const agent = isTls ? new HttpsAgent() : new HttpAgent()
+  const servername = isIP(host) === 0 ? { servername: host } : {}
+  agent.createConnection = () =>
+    isTls ? connectTls({ socket, host, ...servername, ...(ca === undefined ? {} : { ca }) }) : socket
+  return agent
 }
 
 function chooseRequest(url: URL): typeof requestHttps {

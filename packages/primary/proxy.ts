@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
-import { formatHostPort, listDcAddresses, type HostPort } from '#shared/dc'
+import { formatHostPort, type HostPort } from '#shared/dc'
 import { createLogger } from '#shared/logger'
 import type { LogTarget } from '#shared/worker-control'
 import { warnAboutDescriptors } from './descriptor-limit.ts'
 import { HandOffs } from './hand-off.ts'
-import { httpGet } from './http-client.ts'
+import { httpGet, type HttpDial } from './http-client.ts'
 import { createFetchList } from './ip-lists/fetch-list.ts'
 import { IpLists } from './ip-lists/ip-lists.ts'
 import { listCacheDirectories, ListCache } from './ip-lists/list-cache.ts'
@@ -20,6 +20,8 @@ import { startPrometheus } from './stats/prometheus.ts'
 import { startStatsApi } from './stats/stats-api.ts'
 import { startStatsd, type Statsd } from './stats/statsd.ts'
 import { TaskPool } from './task-pool.ts'
+import { DcUpdater, type PublishedUrls } from './telegram/dc-updater.ts'
+import { Routing } from './telegram/routing.ts'
 import { programVersion } from './version.ts'
 import { WorkerPool } from './worker-pool.ts'
 
@@ -38,6 +40,8 @@ export interface ProxyOptions {
   readonly cacheDirectories?: readonly string[]
   /** Module of the worker threads in place of our own. */
   readonly workerEntry?: string
+  /** Where the addresses of data centres are published, in place of Telegram's own site. */
+  readonly publishedUrls?: PublishedUrls
 }
 
 /**
@@ -65,6 +69,8 @@ export class RunningProxy {
   readonly #log: Logger
   readonly #listeners: Listeners
   readonly #state: SharedState
+  readonly #routing: Routing
+  readonly #publishedUrls: PublishedUrls | undefined
   readonly #pool: WorkerPool
   readonly #handOffs: HandOffs
   readonly #families: readonly SampledFamily[]
@@ -83,6 +89,7 @@ export class RunningProxy {
   #isAccepting: boolean
   #statsd: Statsd | null
   #ticker: NodeJS.Timeout | null
+  #updater: DcUpdater | null
 
   constructor(config: ProxyConfig, options: ProxyOptions) {
     this.#config = config
@@ -92,12 +99,16 @@ export class RunningProxy {
     this.#listeners = Listeners.bind(config.bindTo)
     this.listening = this.#listeners.addresses
     this.#state = new SharedState(config, this.#log)
+    this.#routing = new Routing(config)
     this.#tasks = new TaskPool()
     this.#ipLists = new IpLists({
       config: config.defense,
       tools: {
         tasks: this.#tasks,
-        fetch: createFetchList(httpGet, () => this.#config.network.timeout.httpMs),
+        fetch: createFetchList(
+          (url, options) => httpGet(url, { ...options, dial: this.#dialUpstream() }),
+          () => this.#config.network.timeout.httpMs,
+        ),
         cache: new ListCache(
           options.cacheDirectories ?? listCacheDirectories(config.stateFile, process.env),
           this.#log,
@@ -109,9 +120,11 @@ export class RunningProxy {
       sleep: (ms, signal) => sleep(ms, undefined, { signal }),
     })
     this.#stopping = options.stopping ?? new AbortController().signal
+    this.#publishedUrls = options.publishedUrls
     this.#pool = new WorkerPool({
       boot: (thread) => ({
         ...this.#state.boot(thread),
+        ...this.#routing.boot(),
         ipFilter: this.#ipLists.values,
         config: this.#config,
         listening: this.listening,
@@ -132,7 +145,8 @@ export class RunningProxy {
     })
     this.#families = listFamilies({
       ...this.#state.sources,
-      dcAddresses: () => listDcAddresses(this.#config.dcs),
+      dcAddresses: () => this.#routing.dcAddresses,
+      upstreams: () => this.#routing.listUpstreams(),
       perUserLimit: config.stats.perUserLimit,
       workers: () => this.#pool.workers,
     })
@@ -146,6 +160,7 @@ export class RunningProxy {
     this.#isAccepting = false
     this.#statsd = null
     this.#ticker = null
+    this.#updater = null
   }
 
   get apiAddress(): HostPort | null {
@@ -174,6 +189,7 @@ export class RunningProxy {
     })
     this.#isAccepting = true
     this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
+    this.#setAutoUpdate(this.#config.autoUpdate)
     this.#logStart()
   }
 
@@ -182,14 +198,64 @@ export class RunningProxy {
    * Connections of users who are no longer in it are closed, all others go on. What needs a restart must be as it was.
    */
   async reload(config: ProxyConfig): Promise<void> {
-    this.#state.setUsers(config.users) // the only step that can fail comes first
+    this.#routing.setConfig(config) // the steps that can fail come first, and setting it back cannot
+    try {
+      this.#state.setUsers(config.users)
+    } catch (error) {
+      this.#routing.setConfig(this.#config)
+      throw error
+    }
     this.#config = config
     if (this.#level !== 'silent') this.#level = config.debug ? 'debug' : 'info'
     this.#log.level = this.#level
     this.#state.setThrottle(config.throttle)
     this.#handOffs.setConcurrency(config.concurrency)
     this.#ipLists.setConfig(config.defense)
-    await this.#pool.reload({ config, users: this.#state.users, logLevel: this.#level })
+    this.#setAutoUpdate(config.autoUpdate)
+    await this.#pushValues()
+  }
+
+  /** Give all threads what holds now. */
+  async #pushValues(): Promise<void> {
+    await this.#pool.reload({
+      config: this.#config,
+      users: this.#state.users,
+      routing: this.#routing.values(),
+      logLevel: this.#level,
+    })
+  }
+
+  /** How what the program fetches for itself leaves this host. */
+  #dialUpstream(): HttpDial {
+    const { proxies, timeout } = this.#config.network
+    return this.#routing.httpDial(proxies, timeout.httpMs)
+  }
+
+  /** Begin or end to fetch the addresses of data centres. Those that were fetched go with it. */
+  #setAutoUpdate(isOn: boolean): void {
+    if (isOn === (this.#updater !== null)) return
+    if (this.#updater !== null) {
+      this.#updater.stop()
+      this.#updater = null
+      this.#routing.publish({})
+      return
+    }
+    this.#updater = new DcUpdater({
+      log: this.#log,
+      timeoutMs: () => this.#config.network.timeout.httpMs,
+      dial: () => this.#dialUpstream(),
+      onUpdate: (published) => {
+        if (!this.#routing.publish(published)) return
+        this.#pushValues().catch((error: unknown) =>
+          this.#log.error(
+            { error: String(error) },
+            'a worker thread did not take the addresses of data centres',
+          ),
+        )
+      },
+      ...(this.#publishedUrls === undefined ? {} : { urls: this.#publishedUrls }),
+    })
+    this.#updater.start()
   }
 
   /** Accept no more, let connections end for up to `shutdown-timeout`, then close them. */
@@ -200,6 +266,7 @@ export class RunningProxy {
     this.#listeners.close()
     void this.#stateFile?.save(this.#state.listTotals()) // the drain may be cut short
     this.#ipLists.stop()
+    this.#updater?.stop()
     this.#pool.drain()
     const limit = setTimeout(() => this.#pool.closeAll(), shutdownTimeoutMs)
     const end = setTimeout(() => void this.kill(), shutdownTimeoutMs + CLOSE_GRACE_MS)
@@ -237,6 +304,7 @@ export class RunningProxy {
         version: programVersion(),
         snapshot: () => this.#state.snapshot(this.#startedAtMs),
         ready: () => this.#isAccepting && this.#pool.isServing,
+        upstreams: () => this.#routing.listUpstreams(),
         onError: (error) => this.#log.error({ error: String(error) }, 'stats API server error'),
       })
     }
@@ -278,6 +346,7 @@ export class RunningProxy {
   /** The threads have ended, or never came up: nothing of ours stays open. */
   async #finish(failure: unknown): Promise<void> {
     if (this.#ticker !== null) clearInterval(this.#ticker)
+    this.#updater?.stop()
     this.#listeners.close()
     this.#ipLists.stop()
     await this.#pool.destroy()

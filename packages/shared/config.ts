@@ -44,7 +44,11 @@ export interface ProxyConfig {
   readonly performance: PerformanceConfig
   /** The data-centre table to dial: the built-in one with the operator's `[dc]` entries in place. */
   readonly dcs: DcTable
+  /** Ways to single data centres, by their number, in place of `network.proxies`. No list is empty. */
+  readonly dcRoutes: DcRoutes
 }
+
+export type DcRoutes = Readonly<Record<number, readonly UpstreamProxy[]>>
 
 export interface UserConfig {
   readonly name: string
@@ -77,6 +81,8 @@ export interface DomainFrontingConfig {
   readonly maxConnections: number
   /** Begin connections to the fronting host with a PROXY header, version 2. */
   readonly proxyProtocol: boolean
+  /** Take the ways of `network.proxies`, scouts included; false: directly. */
+  readonly viaProxies: boolean
 }
 
 export interface NetworkConfig {

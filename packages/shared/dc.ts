@@ -34,23 +34,28 @@ export function mergeDcTable(overrides: DcTable): DcTable {
 }
 
 const isIpv6 = (address: HostPort): boolean => address.host.includes(':')
+const isSame = (a: HostPort, b: HostPort): boolean => a.host === b.host && a.port === b.port
 
 /**
  * The addresses of a data centre in the order they are to be tried: filtered and ordered by family; those of one
- * family stay in the table's order and are rotated by `turn`, so that load spreads over them.
+ * family stay in the table's order and are rotated by `turn`, so that load spreads over them. Those that Telegram
+ * publishes come behind the table's own of the same family.
  */
 export function dcCandidates(
   table: DcTable,
   dc: DcId,
   preferIp: PreferIp,
   turn: number,
+  published: DcTable = {},
 ): readonly HostPort[] {
-  const all = table[Math.abs(dc)] ?? []
-  const v4 = rotate(
-    all.filter((address) => !isIpv6(address)),
-    turn,
-  )
-  const v6 = rotate(all.filter(isIpv6), turn)
+  const own = table[Math.abs(dc)] ?? []
+  const added = (published[Math.abs(dc)] ?? []).filter((address) => !own.some((has) => isSame(has, address)))
+  const ofFamily = (isWanted: (address: HostPort) => boolean): readonly HostPort[] => [
+    ...rotate(own.filter(isWanted), turn),
+    ...rotate(added.filter(isWanted), turn),
+  ]
+  const v4 = ofFamily((address) => !isIpv6(address))
+  const v6 = ofFamily(isIpv6)
   switch (preferIp) {
     case 'only-ipv4':
       return v4

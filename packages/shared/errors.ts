@@ -45,6 +45,7 @@ export const DIAL_CODES = [
   'aborted',
   'loop',
   'limit',
+  'upstream',
   'failed',
 ] as const
 export type DialCode = (typeof DIAL_CODES)[number]

@@ -1,6 +1,8 @@
 import type { ProxyConfig } from './config.ts'
-import type { HostPort } from './dc.ts'
 import type { IpFilterValues } from './ip-filter.ts'
+import type { DcAddress, DcTable, HostPort } from './dc.ts'
+import type { HealthMemory } from './dial/address-health.ts'
+import type { UpstreamMemory, UpstreamSlots } from './dial/upstream-state.ts'
 import type { CountersMemory } from './state/counters.ts'
 import type { HistogramMemory } from './state/histogram.ts'
 import type { ReplayMemory } from './state/replay-set.ts'
@@ -29,7 +31,20 @@ export interface WorkerBoot {
   readonly ledger: LedgerMemory
   readonly replay: ReplayMemory | null
   readonly ipFilter: IpFilterValues
+  readonly upstreams: UpstreamMemory
+  readonly health: HealthMemory
+  readonly routing: RoutingValues
   readonly log: LogTarget
+}
+
+/** What the primary knows of the ways to Telegram beside the configuration. */
+export interface RoutingValues {
+  /** Addresses that Telegram publishes, by data centre; empty without auto-update. */
+  readonly published: DcTable
+  /** What the positions of the per-address counters mean. Only ever grows. */
+  readonly dcAddresses: readonly DcAddress[]
+  /** Slots in the shared memory of upstreams. */
+  readonly upstreams: UpstreamSlots
 }
 
 export interface LogTarget {
@@ -44,6 +59,7 @@ export interface LogTarget {
 export interface ReloadValues {
   readonly config: ProxyConfig
   readonly users: readonly UserEntry[]
+  readonly routing: RoutingValues
   readonly logLevel: LogTarget['level']
 }
 

@@ -1,3 +1,5 @@
+import { monotonicMs } from '#shared/monotonic'
+
 /** Coarse enough to cost nothing per chunk, fine enough for limits that are counted in seconds. */
 export const TICK_MS = 250
 
@@ -16,6 +18,6 @@ export class Clock {
 
   tick(): void {
     this.unixMs = Date.now()
-    this.monotonicMs = Math.floor(Number(process.hrtime.bigint() / 1_000_000n))
+    this.monotonicMs = monotonicMs()
   }
 }

@@ -1,17 +1,23 @@
-import type { ProxyConfig } from '#shared/config'
+import type { ProxyConfig, UpstreamProxy } from '#shared/config'
 import type { HostPort } from '#shared/dc'
-import { AddressHealth } from '#shared/dial/address-health'
+import { AddressHealth, type HealthMemory } from '#shared/dial/address-health'
 import { Resolver } from '#shared/dial/resolver'
+import { buildRoute, type Route } from '#shared/dial/route'
+import type { UpstreamMemory } from '#shared/dial/upstream-state'
 import { LoopGuard } from '#shared/loop-guard'
+import type { RoutingValues } from '#shared/worker-control'
 import type { Clock } from './clock.ts'
 import type { FrontDialer } from './domain-fronting/dial-front.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
+import { connectThrough } from './socket/connect-through.ts'
 import type { DcDialer } from './telegram/dial-dc.ts'
 
 export interface DialersOptions {
   readonly clock: Clock
   /** Where we listen, for the loop guard. */
   readonly listening: readonly HostPort[]
+  readonly upstreams: UpstreamMemory
+  readonly health: HealthMemory
   readonly connect: (address: HostPort, signal: AbortSignal) => Promise<ByteSocket>
 }
 
@@ -23,12 +29,12 @@ export class Dialers {
   #dc: DcDialer
   #front: FrontDialer
 
-  constructor(config: ProxyConfig, options: DialersOptions) {
+  constructor(config: ProxyConfig, routing: RoutingValues, options: DialersOptions) {
     this.#options = options
-    this.#health = new AddressHealth()
+    this.#health = new AddressHealth(options.health)
     this.#resolver = new Resolver()
-    this.#dc = this.#buildDc(config)
-    this.#front = this.#buildFront(config)
+    this.#dc = this.#buildDc(config, routing)
+    this.#front = this.#buildFront(config, routing)
   }
 
   get dc(): DcDialer {
@@ -39,21 +45,51 @@ export class Dialers {
     return this.#front
   }
 
-  setConfig(config: ProxyConfig): void {
-    this.#dc = this.#buildDc(config)
-    this.#front = this.#buildFront(config)
+  setConfig(config: ProxyConfig, routing: RoutingValues): void {
+    this.#dc = this.#buildDc(config, routing)
+    this.#front = this.#buildFront(config, routing)
   }
 
-  #buildDc({ dcs, preferIp, allowFallbackOnUnknownDc, network }: ProxyConfig): DcDialer {
-    const { clock, connect } = this.#options
-    const timeoutMs = network.timeout.tcpMs
-    return { dcs, preferIp, allowFallbackOnUnknownDc, timeoutMs, health: this.#health, clock, connect }
+  #buildDc(config: ProxyConfig, routing: RoutingValues): DcDialer {
+    const { dcs, dcRoutes, preferIp, allowFallbackOnUnknownDc, network } = config
+    const usual = this.#buildRoute(network.proxies, routing)
+    const own = new Map(
+      Object.entries(dcRoutes).map(([dc, proxies]) => [Number(dc), this.#buildRoute(proxies, routing)]),
+    )
+    return {
+      dcs,
+      published: routing.published,
+      preferIp,
+      allowFallbackOnUnknownDc,
+      timeoutMs: network.timeout.tcpMs,
+      health: this.#health,
+      routeTo: (dc) => own.get(Math.abs(dc)) ?? usual,
+      connect: this.#buildConnect(network.timeout.tcpMs),
+    }
   }
 
-  #buildFront({ publicIpv4, publicIpv6, network }: ProxyConfig): FrontDialer {
-    const { clock, connect, listening } = this.#options
+  #buildFront(
+    { publicIpv4, publicIpv6, network, domainFronting }: ProxyConfig,
+    routing: RoutingValues,
+  ): FrontDialer {
+    const { clock, listening } = this.#options
     const publicAddresses = [publicIpv4, publicIpv6].filter((address) => address !== null)
-    const guard = new LoopGuard(listening, publicAddresses)
-    return { resolver: this.#resolver, guard, clock, timeoutMs: network.timeout.tcpMs, connect }
+    return {
+      resolver: this.#resolver,
+      guard: new LoopGuard(listening, publicAddresses),
+      clock,
+      timeoutMs: network.timeout.tcpMs,
+      route: this.#buildRoute(domainFronting.viaProxies ? network.proxies : [], routing),
+      connect: this.#buildConnect(network.timeout.tcpMs),
+    }
+  }
+
+  #buildRoute(proxies: readonly UpstreamProxy[], { upstreams }: RoutingValues): Route {
+    return buildRoute(proxies, this.#options.upstreams, upstreams)
+  }
+
+  #buildConnect(timeoutMs: number): DcDialer['connect'] {
+    const options = { resolver: this.#resolver, timeoutMs, connect: this.#options.connect }
+    return (address, proxy, signal) => connectThrough(address, proxy, options, signal)
   }
 }

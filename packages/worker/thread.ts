@@ -2,14 +2,14 @@ import { inspect } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
-import { listDcAddresses, type HostPort } from '#shared/dc'
+import type { DcAddress, HostPort } from '#shared/dc'
 import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import { IpFilter, type IpFilterValues } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
 import { admitFronting, CounterRow, leaveFronting } from '#shared/state/counters'
 import { histogram, HistogramRow } from '#shared/state/histogram'
-import { slot } from '#shared/state/layout'
+import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
@@ -54,7 +54,7 @@ export class Thread implements WorkerControl {
   readonly #buffers: ReadBuffers | null
   readonly #loopMeter: LoopMeter
   readonly #connections: Set<Connection>
-  readonly #dcAddressIndex: ReadonlyMap<string, number>
+  #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
   #config: ProxyConfig
   #ticks: number
@@ -87,17 +87,18 @@ export class Thread implements WorkerControl {
       turns: new Turns(),
     })
     this.ipFilter = new IpFilter(boot.ipFilter)
-    this.dialers = new Dialers(config, {
+    this.dialers = new Dialers(config, boot.routing, {
       clock: this.clock,
       listening: boot.listening,
+      upstreams: boot.upstreams,
+      health: boot.health,
       connect: (address, signal) => connectSocket(address, this.slots, buffers?.dc ?? null, signal),
     })
     this.#boot = boot
     this.#port = port
     this.#buffers = buffers
     this.#connections = new Set()
-    const addresses = listDcAddresses(config.dcs)
-    this.#dcAddressIndex = new Map(addresses.map(({ ip, dc }, index) => [`${dc} ${ip}`, index]))
+    this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
     this.#onDrained = onDrained
     this.#config = config
     this.#ticks = 0
@@ -135,9 +136,10 @@ export class Thread implements WorkerControl {
     for (const connection of this.#connections) connection.close('shutdown')
   }
 
-  reload({ config, users, logLevel }: ReloadValues): void {
+  reload({ config, users, routing, logLevel }: ReloadValues): void {
     this.#config = config
-    this.dialers.setConfig(config)
+    this.dialers.setConfig(config, routing)
+    this.#dcAddressIndex = indexAddresses(routing.dcAddresses)
     this.log.level = logLevel
     this.hellos.setUsers(users)
     const generations = new Map(users.map((user) => [user.slot, user.generation]))
@@ -171,9 +173,9 @@ export class Thread implements WorkerControl {
     leaveFronting(this.#boot.counters, this.#boot.thread)
   }
 
-  /** Position of a dialled address in the per-address counters. */
+  /** Position of a dialled address in the per-address counters; the last one is for those that have none. */
   dcAddressIndex(dc: number, address: HostPort): number {
-    return this.#dcAddressIndex.get(`${Math.abs(dc)} ${address.host}`) ?? 0
+    return this.#dcAddressIndex.get(`${Math.abs(dc)} ${address.host}`) ?? MAX_DC_ADDRESSES - 1
   }
 
   /** Tell the primary who came from this network, unless its hint said so (decision W17). */
@@ -220,6 +222,10 @@ export class Thread implements WorkerControl {
     this.#drainAfter = null
     this.#onDrained()
   }
+}
+
+function indexAddresses(addresses: readonly DcAddress[]): ReadonlyMap<string, number> {
+  return new Map(addresses.map(({ ip, dc }, index) => [`${dc} ${ip}`, index]))
 }
 
 function describeCause(error: unknown): string | undefined {

@@ -5,6 +5,7 @@ import type { IpListConfig, ProxyConfig } from '#shared/config'
 import { mergeDcTable, type DcTable, type HostPort } from '#shared/dc'
 import { parseSecret } from '#shared/secret'
 import { startProxy, type RunningProxy } from '#primary/proxy'
+import type { PublishedUrls } from '#primary/telegram/dc-updater'
 
 export interface TestProxyOptions {
   /** Name → secret in hex or base64. */
@@ -21,6 +22,7 @@ export interface TestProxyOptions {
   cacheDirectory?: string
   /** Module of the worker threads, for tests that put faults into them. */
   workerEntry?: string
+  publishedUrls?: PublishedUrls
 }
 
 /** Keys of a section that are left out keep their defaults. */
@@ -69,6 +71,7 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
     log: { level: options.logLevel ?? 'debug', destination: logFile, pretty: false },
     cacheDirectories: [options.cacheDirectory ?? join(folder, 'cache')],
     ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
+    ...(options.publishedUrls === undefined ? {} : { publishedUrls: options.publishedUrls }),
   })
   const { apiAddress, metricsAddress } = running
 
@@ -163,6 +166,7 @@ function defaultConfig(options: TestProxyOptions): ProxyConfig {
       port: options.fronting?.port ?? 9,
       maxConnections: 4096,
       proxyProtocol: false,
+      viaProxies: false,
     },
     network: {
       dns: { kind: 'system' },
@@ -189,5 +193,6 @@ function defaultConfig(options: TestProxyOptions): ProxyConfig {
     },
     performance: { workers: options.workers ?? 1, fastMode: options.fastMode ?? true },
     dcs: mergeDcTable(options.dcs),
+    dcRoutes: {},
   }
 }

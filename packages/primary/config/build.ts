@@ -66,6 +66,7 @@ export function buildConfig(
       port: values['domain-fronting.port'],
       maxConnections: values['domain-fronting.max-connections'] || halve(values.concurrency),
       proxyProtocol: values['domain-fronting.proxy-protocol'],
+      viaProxies: values['domain-fronting.via-proxies'],
     },
     network: {
       dns: values['network.dns'],
@@ -119,6 +120,7 @@ export function buildConfig(
       fastMode: values['performance.fast-mode'],
     },
     dcs: mergeDcTable(values.dc),
+    dcRoutes: values['dc-routes'],
   }
   return { config, missing }
 }

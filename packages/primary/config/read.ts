@@ -1,9 +1,11 @@
 import type { ProxyConfig } from '#shared/config'
+import { mergeDcTable } from '#shared/dc'
 import { ConfigError, type ConfigProblem } from '#shared/errors'
 import { parse, TomlError } from 'smol-toml'
 
 import { buildConfig } from './build.ts'
 import { collectDcOverrides } from './dc-overrides.ts'
+import { collectDcRoutes } from './dc-routes.ts'
 import { decodeValues, locate, type Place } from './decode-values.ts'
 import type { TomlTable } from './decoders.ts'
 import { findUnwise } from './find-unwise.ts'
@@ -52,11 +54,23 @@ export function readTable(file: TomlTable, lines: KeyLines = new KeyLines(new Ma
   const folded = foldDeprecated(decoded.values, decoded.given)
   const users = collectUsers(folded.secrets, folded.secret, lines)
   const dc = collectDcOverrides(folded.dc, lines)
+  const routes = collectDcRoutes(folded['dc-routes'], mergeDcTable(dc.overrides), lines)
   const hasSection = Object.keys(folded.secrets).length > 0
-  const values: ConfigValues = { ...folded, dc: dc.overrides, secrets: hasSection ? users.users : [] }
+  const values: ConfigValues = {
+    ...folded,
+    dc: dc.overrides,
+    'dc-routes': routes.routes,
+    secrets: hasSection ? users.users : [],
+  }
 
   const { config, missing } = buildConfig(values, users.users)
-  const problems = [...matched.problems, ...decoded.problems, ...users.problems, ...dc.problems]
+  const problems = [
+    ...matched.problems,
+    ...decoded.problems,
+    ...users.problems,
+    ...dc.problems,
+    ...routes.problems,
+  ]
   // What was tried and failed is not reported as missing as well.
   const tried = new Set<string>([...decoded.failed, ...users.misplacedKeys])
   if (users.problems.length > users.misplacedKeys.size) tried.add('secrets')
@@ -69,6 +83,7 @@ export function readTable(file: TomlTable, lines: KeyLines = new KeyLines(new Ma
     ...matched.unknown,
     ...decoded.warnings,
     ...users.warnings,
+    ...routes.warnings,
     ...findUnwise(folded, place),
     ...(folded.secret !== null && hasSection ? [warnOfUnusedSecret(place('secret'))] : []),
   ]

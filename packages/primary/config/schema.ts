@@ -1,4 +1,4 @@
-import type { UserConfig } from '#shared/config'
+import type { DcRoutes, UserConfig } from '#shared/config'
 import { type DcTable, formatHostPort } from '#shared/dc'
 import { maskSecret } from '#shared/secret'
 
@@ -11,6 +11,7 @@ import { PERFORMANCE_ROWS, type PerformanceValues } from './rows/performance.ts'
 import { STATS_ROWS, type StatsValues } from './rows/stats.ts'
 import { THROTTLE_ROWS, type ThrottleValues } from './rows/throttle.ts'
 import type { Rows, SchemaRow, Shown } from './schema-row.ts'
+import { showProxies } from './upstream-proxy.ts'
 
 type PlainValues = GlobalValues &
   ThrottleValues &
@@ -21,12 +22,13 @@ type PlainValues = GlobalValues &
   PerformanceValues
 
 /** What the decoders give for each key, by its TOML path. */
-export type DecodedValues = PlainValues & { dc: TomlTable; secrets: TomlTable }
+export type DecodedValues = PlainValues & { dc: TomlTable; 'dc-routes': TomlTable; secrets: TomlTable }
 
 /** What holds in the end for each key, by its TOML path. */
 export type ConfigValues = PlainValues & {
   /** The operator's own entries. */
   dc: DcTable
+  'dc-routes': DcRoutes
   /** The users of the section, sorted bytewise by name. */
   secrets: readonly UserConfig[]
 }
@@ -36,6 +38,7 @@ export type ConfigKey = keyof ConfigValues
 /** Sections with keys of the operator's choice: a table each, whose entries are decoded one by one. */
 interface TableRows {
   readonly dc: SchemaRow<TomlTable, DcTable>
+  readonly 'dc-routes': SchemaRow<TomlTable, DcRoutes>
   readonly secrets: SchemaRow<TomlTable, readonly UserConfig[]>
 }
 
@@ -47,6 +50,15 @@ const TABLE_ROWS: TableRows = {
     default: {},
     reload: 'live',
     help: 'Addresses of data centres in place of the built-in ones.',
+  },
+  'dc-routes': {
+    decode: decodeTable,
+    show: (routes) =>
+      Object.fromEntries(Object.entries(routes).map(([dc, proxies]) => [dc, showProxies(proxies)])),
+    default: {},
+    reload: 'live',
+    sensitive: true,
+    help: 'Ways to single data centres in place of network.proxies; "" is a direct connection.',
   },
   secrets: {
     decode: decodeTable,

@@ -2,7 +2,7 @@ import type { UpstreamProxy } from '#shared/config'
 import { formatHostPort } from '#shared/dc'
 
 import { canonicalizeIp, isDialable } from './address.ts'
-import { decodeList, type Decoder, fail, MAX_COUNT } from './decoders.ts'
+import { decodeList, decodeOneOrMore, type Decoder, fail, MAX_COUNT } from './decoders.ts'
 import { decodeDurationMs, formatDuration } from './duration.ts'
 import { describeLocation, parseLocation } from './location.ts'
 import type { Shown } from './schema-row.ts'
@@ -53,6 +53,12 @@ const decodeProxy: Decoder<UpstreamProxy> = (found) => {
 }
 
 export const decodeProxies: Decoder<readonly UpstreamProxy[]> = decodeList(decodeProxy)
+
+/** The ways to one data centre. */
+export const decodeRoute: Decoder<readonly UpstreamProxy[]> = decodeOneOrMore(
+  decodeProxy,
+  'upstream; "" is a direct connection',
+)
 
 /** `socks5://…@10.0.0.1:1080?open_threshold=5&…`, credentials masked; `""` for direct. */
 export function showProxy(proxy: UpstreamProxy): string {

@@ -1,6 +1,8 @@
 import fastifySwagger from '@fastify/swagger'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 
+import { UPSTREAMS_PATH, UPSTREAMS_SCHEMA } from './upstreams-route.ts'
+
 /** Where the API describes itself, behind the prefix. */
 export const DESCRIPTION_PATH = '/v1/openapi.json'
 
@@ -73,6 +75,7 @@ export const ROUTE_SCHEMAS = {
       503: { description: 'It starts, drains, or replaces a worker thread.', content: TEXT },
     },
   },
+  [UPSTREAMS_PATH]: UPSTREAMS_SCHEMA,
   [DESCRIPTION_PATH]: {
     tags: ['description'],
     summary: 'This description',

@@ -1,8 +1,10 @@
 import type { DcAddress } from '#shared/dc'
+import type { UpstreamSnapshot } from '#shared/dial/upstream-state'
 import type { CounterSums } from '#shared/state/counters'
 import { buildGauge, listCountedFamilies, type SampledFamily } from './families.ts'
 import type { ThrottleSnapshot } from './stats-json.ts'
 import { listThrottleFamilies } from './throttle-families.ts'
+import { listUpstreamFamilies } from './upstream-families.ts'
 import { listUserFamilies, type UserFamiliesOptions } from './user-families.ts'
 import { listWorkerFamilies, type WorkerNumbers } from './worker-families.ts'
 
@@ -17,16 +19,20 @@ export interface FamilySources extends Omit<UserFamiliesOptions, 'limit'> {
   /** null when anti-replay is off. */
   readonly replayFillRatio: () => number | null
   readonly workers: () => readonly WorkerNumbers[]
+  /** The ways to Telegram that the configuration names. */
+  readonly upstreams: () => readonly UpstreamSnapshot[]
 }
 
 /** Everything that exporters show, for all of them alike; histograms are on their own. */
 export function listFamilies(sources: FamilySources): readonly SampledFamily[] {
-  const { sums, dcAddresses, ledger, users, perUserLimit, throttle, replayFillRatio, workers } = sources
+  const { sums, dcAddresses, ledger, users, perUserLimit, throttle, replayFillRatio, workers, upstreams } =
+    sources
   return [
     ...listCountedFamilies(sums, dcAddresses),
     ...listUserFamilies({ ledger, users, limit: perUserLimit }),
     ...listThrottleFamilies(throttle, perUserLimit),
     ...listWorkerFamilies(workers),
+    ...listUpstreamFamilies(upstreams),
     buildGauge(
       'replay_set_fill_ratio',
       'Part of the replay set that is taken, 0 to 1; full, the oldest hello is forgotten early.',

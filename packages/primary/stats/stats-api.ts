@@ -1,10 +1,12 @@
 /** The stats API: `GET /stats`, byte for byte what the reference documents (operator.md §6, decision O2), and health. */
 import type { RouteHandlerMethod } from 'fastify'
 import type { HttpAddress } from '#shared/config'
+import type { UpstreamSnapshot } from '#shared/dial/upstream-state'
 
 import { DESCRIPTION_PATH, describeRoutes, ROUTE_SCHEMAS } from './api-description.ts'
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
 import { formatStats, type StatsSnapshot } from './stats-json.ts'
+import { answerUpstreams, UPSTREAMS_PATH } from './upstreams-route.ts'
 
 export interface StatsApiOptions {
   /** Port 0 takes any free one. */
@@ -16,6 +18,8 @@ export interface StatsApiOptions {
   readonly snapshot: () => StatsSnapshot
   /** Whether new connections would be served now. */
   readonly ready: () => boolean
+  /** The ways to Telegram. */
+  readonly upstreams?: () => readonly UpstreamSnapshot[]
   /** An error in one of the functions above: the client gets status 500. */
   readonly onError?: (error: unknown) => void
 }
@@ -45,6 +49,7 @@ export async function startStatsApi(options: StatsApiOptions): Promise<RunningHt
       .type('text/plain')
       .send(ready ? 'ok\n' : 'not ready\n')
   })
+  serve(UPSTREAMS_PATH, answerUpstreams(options.upstreams ?? (() => [])))
   serve(DESCRIPTION_PATH, (_request, reply) =>
     reply.header('Content-Type', 'application/json').send(Buffer.from(JSON.stringify(server.swagger()))),
   )

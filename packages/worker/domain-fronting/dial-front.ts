@@ -1,5 +1,7 @@
+import type { UpstreamProxy } from '#shared/config'
 import type { HostPort } from '#shared/dc'
-import { dialFirst } from '#shared/dial/dial'
+import { dialThrough } from '#shared/dial/dial-through'
+import type { Route } from '#shared/dial/route'
 import type { Resolver } from '#shared/dial/resolver'
 import { DialError } from '#shared/errors'
 import { formatHostPort } from '#shared/dc'
@@ -12,12 +14,15 @@ export interface FrontDialer {
   readonly guard: LoopGuard
   readonly clock: Clock
   readonly timeoutMs: number
-  readonly connect: (address: HostPort, signal: AbortSignal) => Promise<ByteSocket>
+  /** Directly, unless `[domain-fronting] via-proxies` says otherwise. */
+  readonly route: Route
+  readonly connect: (address: HostPort, proxy: UpstreamProxy, signal: AbortSignal) => Promise<ByteSocket>
 }
 
 /**
- * Open a connection to the site that stands in for us, directly, whatever proxies are configured (wire.md §7).
- * @throws DialError `loop` when the site's name leads back to us, else as `dialFirst`
+ * Open a connection to the site that stands in for us (wire.md §7). Its name is resolved here whatever the way is, for the
+ * loop guard to see where it leads.
+ * @throws DialError `loop` when the site's name leads back to us, else as `dialThrough`
  */
 export async function dialFront(
   host: string,
@@ -32,11 +37,13 @@ export async function dialFront(
       throw new DialError('loop', `${host}: ${formatHostPort(address)} is this proxy itself`)
     }
   }
-  const { connection } = await dialFirst({
+  const { connection } = await dialThrough({
+    route: dialer.route,
     addresses,
     timeoutMs: dialer.timeoutMs,
     signal,
-    connect: dialer.connect,
+    health: null,
+    open: (target, { proxy }, own) => dialer.connect(target, proxy, own),
     discard: (late) => late.destroy(),
   })
   return connection

@@ -21,6 +21,7 @@ export interface ByteSink {
  */
 const MAX_WRITES_IN_FLIGHT = 256
 
+const NOTHING = Buffer.alloc(0)
 const IGNORE: ByteSink = { bytes() {}, ended() {}, drained() {}, closed() {} }
 
 /** The part of `net.Socket` that Node does not document and `adopt` needs; covered by a self-test at start. */
@@ -38,6 +39,8 @@ export class ByteSocket {
   #unsentBytes: number
   /** A write was refused for the number of those in flight, so `drained` is ours to tell. */
   #isCrowded: boolean
+  /** What was read too far, for the next reader; empty on almost every socket. */
+  #unread: Buffer
   #error: Error | null
   #isClosed: boolean
   readonly #onWritten: (error?: Error | null) => void
@@ -49,6 +52,7 @@ export class ByteSocket {
     this.#inFlight = new WriteQueue()
     this.#unsentBytes = 0
     this.#isCrowded = false
+    this.#unread = NOTHING
     this.#error = null
     this.#isClosed = false
     this.#onWritten = (error) => this.#written(error === undefined || error === null)
@@ -133,6 +137,18 @@ export class ByteSocket {
 
   resume(): void {
     this.socket.resume()
+    if (this.#unread.length > 0) this.#deliverUnread()
+  }
+
+  /** Put bytes back that belong to whoever reads next; `resume` gives them out before all others. The socket is paused. */
+  unread(bytes: Buffer): void {
+    this.#unread = bytes.length === 0 ? NOTHING : Buffer.from(bytes)
+  }
+
+  #deliverUnread(): void {
+    const bytes = this.#unread
+    this.#unread = NOTHING
+    this.#sink.bytes(bytes)
   }
 
   pause(): void {

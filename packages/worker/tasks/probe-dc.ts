@@ -4,10 +4,10 @@ import type { Socket } from 'node:net'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import type { DcProbeResult, DcProbeTask } from '#shared/dc-probe'
 import { dialFirst } from '#shared/dial/dial'
+import { openThrough } from '#shared/dial/open-through'
 import { DialError } from '#shared/errors'
 
 import { type DcSession, greetDc } from '../obfuscated2/handshake.ts'
-import { openThrough } from './open-upstream.ts'
 import { buildReqPqMulti, checkResPq, NONCE_BYTES } from './req-pq.ts'
 
 const MAX_PADDING_BYTES = 15

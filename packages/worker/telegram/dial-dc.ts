@@ -1,18 +1,22 @@
+import type { UpstreamProxy } from '#shared/config'
 import { dcCandidates, DEFAULT_DC, type DcTable, type HostPort, type PreferIp } from '#shared/dc'
 import type { AddressHealth } from '#shared/dial/address-health'
-import { dialFirst } from '#shared/dial/dial'
+import { dialThrough } from '#shared/dial/dial-through'
+import type { Route } from '#shared/dial/route'
 import { DialError } from '#shared/errors'
-import type { Clock } from '../clock.ts'
 import type { ByteSocket } from '../socket/byte-socket.ts'
 
 export interface DcDialer {
   readonly dcs: DcTable
+  /** What Telegram publishes, behind the table's own. */
+  readonly published: DcTable
   readonly preferIp: PreferIp
   readonly allowFallbackOnUnknownDc: boolean
   readonly timeoutMs: number
   readonly health: AddressHealth
-  readonly clock: Clock
-  readonly connect: (address: HostPort, signal: AbortSignal) => Promise<ByteSocket>
+  /** The ways to a data centre, as the client signed it. */
+  readonly routeTo: (dc: number) => Route
+  readonly connect: (address: HostPort, proxy: UpstreamProxy, signal: AbortSignal) => Promise<ByteSocket>
 }
 
 export interface DialledDc {
@@ -36,22 +40,21 @@ let turn = 0
 
 /**
  * Open a connection to a data centre (wire.md §6, decision W10): preferred family first, addresses that failed lately
- * last, cancelled when the client leaves.
+ * last, by the ways that the configuration chooses; cancelled when the client leaves.
  * @throws DialError
  */
 export async function dialDc(dc: number, dialer: DcDialer, signal: AbortSignal): Promise<DialledDc> {
-  const { health, clock } = dialer
   turn += 1
-  const candidates = dcCandidates(dialer.dcs, dc, dialer.preferIp, turn)
+  const candidates = dcCandidates(dialer.dcs, dc, dialer.preferIp, turn, dialer.published)
   if (candidates.length === 0) throw new DialError('no-addresses', `no addresses to call: DC ${dc}`)
-  const { connection, address } = await dialFirst({
-    addresses: health.sort(candidates, clock.monotonicMs),
+  const { connection, address } = await dialThrough({
+    route: dialer.routeTo(dc),
+    addresses: candidates,
     timeoutMs: dialer.timeoutMs,
     signal,
-    connect: dialer.connect,
+    health: dialer.health,
+    open: (target, { proxy }, own) => dialer.connect(target, proxy, own),
     discard: (late) => late.destroy(),
-    onFailure: (failed) => health.reportFailure(failed, clock.monotonicMs),
   })
-  health.reportSuccess(address)
   return { socket: connection, address, dc }
 }

@@ -133,6 +133,7 @@ test('as JSON, a good file is its values and its warnings', { timeout }, async (
     port: 8443,
     'proxy-protocol': false,
     'max-connections': 4096,
+    'via-proxies': false,
   })
   assert.deepEqual(config['performance'], { workers: 3, 'fast-mode': true })
   assert.doesNotMatch(stdout, new RegExp(`${KEY.slice(4)}|password|nobody-shows`))

@@ -68,7 +68,7 @@ test('a secret and an address are enough, and everything else has its default', 
     autoUpdate: false,
     shutdownTimeoutMs: 30_000,
     throttle: { maxConnections: 0, checkIntervalMs: 5000, action: 'close' },
-    domainFronting: { host: null, port: 443, maxConnections: 4096, proxyProtocol: false },
+    domainFronting: { host: null, port: 443, maxConnections: 4096, proxyProtocol: false, viaProxies: false },
     network: {
       dns: { kind: 'system' },
       proxies: [],
@@ -99,9 +99,21 @@ test('a secret and an address are enough, and everything else has its default', 
     },
     performance: { workers: Math.min(availableParallelism(), 256), fastMode: true },
     dcs: BUILT_IN_DCS,
+    dcRoutes: {},
   })
   assert.deepEqual(warningsOf(MINIMAL), [])
 })
+
+const ROUTE = {
+  kind: 'socks5',
+  host: '10.0.0.3',
+  port: 9,
+  username: null,
+  password: null,
+  openThreshold: 5,
+  halfOpenTimeoutMs: 60_000,
+  resetFailuresTimeoutMs: 10_000,
+} as const
 
 test('each key arrives where it belongs', () => {
   const config = read(`
@@ -131,6 +143,7 @@ action = "front"
 host = "10.0.0.1"
 port = 8443
 proxy-protocol = true
+via-proxies = true
 [network]
 dns = "1.1.1.1"
 proxies = ["", "socks5://u:p@10.0.0.2"]
@@ -173,6 +186,9 @@ fast-mode = false
 [dc]
 2 = ["127.0.0.1:8443", "[::1]:8443"]
 10 = "127.0.0.1:1"
+[dc-routes]
+203 = "socks5h://10.0.0.3:9"
+10 = ["", "socks5://10.0.0.3:9?open_threshold=2"]
 [secrets]
 anna = "${SECRET}"
 `)
@@ -202,7 +218,13 @@ anna = "${SECRET}"
       autoUpdate: true,
       shutdownTimeoutMs: 0,
       throttle: { maxConnections: 2, checkIntervalMs: 1000, action: 'front' },
-      domainFronting: { host: '10.0.0.1', port: 8443, maxConnections: 1, proxyProtocol: true },
+      domainFronting: {
+        host: '10.0.0.1',
+        port: 8443,
+        maxConnections: 1,
+        proxyProtocol: true,
+        viaProxies: true,
+      },
       network: {
         dns: { kind: 'udp', host: '1.1.1.1', port: 53 },
         proxies: [
@@ -267,6 +289,7 @@ anna = "${SECRET}"
         ],
         10: [{ host: '127.0.0.1', port: 1 }],
       },
+      dcRoutes: { 10: [{ kind: 'direct' }, { ...ROUTE, openThreshold: 2 }], 203: [ROUTE] },
     },
   )
 })
@@ -363,6 +386,31 @@ test('a global key inside of a section is named as such', () => {
     problemsOf(`${MINIMAL}[dc]\ndebug = true`).join(),
     /dc\.debug \(line 4\): debug is a global key/,
   )
+})
+
+test('a way to a data centre is refused and warned of like a proxy, and no part of it is shown', () => {
+  const problems = problemsOf(`${MINIMAL}[dc]
+10 = "127.0.0.1:1"
+[dc-routes]
+10 = ""
+-2 = ""
+7 = ""
+203 = ["", "http://anna:hunter2@10.0.0.1"]
+4 = []
+1 = 5
+debug = true
+`)
+  assert.deepEqual(problems, [
+    'dc-routes.-2 (line 7): expected the number of a data centre: 1, 2, 3, 4, 5, 10, 203',
+    'dc-routes.7 (line 8): expected the number of a data centre: 1, 2, 3, 4, 5, 10, 203',
+    'dc-routes.203 (line 9): found "http://…@10.0.0.1", expected "socks5://[user:password@]host[:port]", or "" for a direct connection',
+    'dc-routes.4 (line 10): found an empty array, expected at least one upstream; "" is a direct connection',
+    'dc-routes.1 (line 11): found 5, expected "socks5://[user:password@]host[:port]", or "" for a direct connection',
+    'dc-routes.debug (line 12): debug is a global key: move it above the first [section]',
+  ])
+  const warnings = warningsOf(`${MINIMAL}[dc-routes]\n2 = "socks5://anna:hunter2@10.0.0.1?open_threshold=0"`)
+  assert.match(warnings.join(), /^dc-routes\.2 \(line 4\): .*open_threshold is not valid, its default holds$/)
+  assert.doesNotMatch([...warnings, ...problems].join(), /hunter2|anna/)
 })
 
 test('known keys are known in any letter case, and count once', () => {

@@ -162,6 +162,7 @@ test('the example of the reference has every key that is not ours alone', () => 
       'shutdown-timeout',
       'throttle.action',
       'domain-fronting.max-connections',
+      'domain-fronting.via-proxies',
       'defense.blocklist.action',
       'defense.allowlist.action',
       'defense.doppelganger.pacing',
@@ -169,6 +170,7 @@ test('the example of the reference has every key that is not ours alone', () => 
       'performance.workers',
       'performance.fast-mode',
       'dc',
+      'dc-routes',
     ],
   )
 })

@@ -13,7 +13,8 @@ function describeKey(key: ConfigKey): string {
   const { values } = readConfig(MINIMAL, { fileName: 'config.toml' })
   const row = SCHEMA[key]
   const value = row.default === null ? null : showValue(key, values)
-  const shown = value === null || key === 'dc' || key === 'secrets' ? '' : ` \`${formatValue(value)}\``
+  const isTable = key === 'dc' || key === 'dc-routes' || key === 'secrets'
+  const shown = value === null || isTable ? '' : ` \`${formatValue(value)}\``
   const help = 'deprecated' in row ? `Deprecated: use \`${row.deprecated?.instead}\`. ${row.help}` : row.help
   return `| \`${key}\` |${shown} | ${row.reload} | ${help} |`
 }

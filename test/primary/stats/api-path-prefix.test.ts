@@ -56,6 +56,7 @@ test('the description lists exactly what there is, and leads to it', async (t) =
       '/health/ready',
       '/stats',
       '/v1/openapi.json',
+      '/v1/upstreams',
     ])
     const base = servers[0]!.url.replace(/\/$/, '')
     for (const [path, methods] of Object.entries(paths)) {

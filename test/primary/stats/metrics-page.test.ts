@@ -22,6 +22,7 @@ test('the page on metrics has every family as it is', () => {
     throttle: () => null,
     replayFillRatio: () => 0,
     workers: () => [],
+    upstreams: () => [],
   })
   const expected = [
     ...families.map(({ name, kind, labelNames, help }) => describe(name, kind, labelNames, help)),

@@ -3,7 +3,9 @@ import { test, type TestContext } from 'node:test'
 
 import { listCountedFamilies } from '#primary/stats/families'
 import { startPrometheus } from '#primary/stats/prometheus'
+import { listUpstreamFamilies } from '#primary/stats/upstream-families'
 import type { DcAddress } from '#shared/dc'
+import type { UpstreamSnapshot } from '#shared/dial/upstream-state'
 import { OperatorError } from '#shared/errors'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import {
@@ -34,13 +36,18 @@ const DC_ADDRESSES: DcAddress[] = [
   { ip: '91.105.192.100', dc: -203 },
 ]
 
-async function start(t: TestContext, httpPath = '/metrics', dcAddresses = DC_ADDRESSES): Promise<Fixture> {
+async function start(
+  t: TestContext,
+  httpPath = '/metrics',
+  dcAddresses = DC_ADDRESSES,
+  upstreams: readonly UpstreamSnapshot[] = [],
+): Promise<Fixture> {
   const memory = createCountersMemory(2)
   const sums = new CounterSums(memory)
   const histograms = createHistogramMemory(2)
   const server = await startPrometheus({
     config: { enabled: true, bindTo: { host: '127.0.0.1', port: 0 }, httpPath, metricPrefix: 'mtg' },
-    families: listCountedFamilies(sums, () => dcAddresses),
+    families: [...listCountedFamilies(sums, () => dcAddresses), ...listUpstreamFamilies(() => upstreams)],
     histograms: new HistogramSums(histograms),
     version: '1.2.3',
   })
@@ -133,6 +140,23 @@ test('a histogram has cumulated buckets, a sum in seconds and a count, summed ov
     'mtg_dc_dial_seconds_sum{outcome="ok"} 180.06',
     'mtg_dc_dial_seconds_count{outcome="ok"} 6',
   ])
+})
+
+test('ways to Telegram are shown with their breakers, all of them from the start', async (t) => {
+  const { family } = await start(t, '/metrics', DC_ADDRESSES, [
+    { upstream: '10.0.0.1:1080', state: 'open', failures: 5, retryInMs: 10, dials: 12, failedDials: 7 },
+    { upstream: 'direct', state: 'closed', failures: 0, retryInMs: 0, dials: 0, failedDials: 0 },
+  ])
+  for (const [name, first, second] of [
+    ['state', 2, 0],
+    ['dials', 12, 0],
+    ['failures', 7, 0],
+  ] as const) {
+    assert.deepEqual(await family(`mtg_upstream_${name}`), [
+      `mtg_upstream_${name}{upstream="10.0.0.1:1080"} ${first}`,
+      `mtg_upstream_${name}{upstream="direct"} ${second}`,
+    ])
+  }
 })
 
 test('a gauge that was seen stays, at 0 when everybody has left; counters only rise, over the death of a thread', async (t) => {

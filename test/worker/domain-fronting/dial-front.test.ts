@@ -9,6 +9,7 @@ import { Clock } from '#worker/clock'
 import { dialFront, type FrontDialer } from '#worker/domain-fronting/dial-front'
 import { LoopGuard } from '#shared/loop-guard'
 import { connectSocket } from '#worker/socket/connect-socket'
+import { createRoute } from '../../support/routes.ts'
 import { CountedSlots, LIVENESS_MS, RecordingSink } from '../../support/socket-pair.ts'
 
 const LIMIT = { timeout: LIVENESS_MS }
@@ -34,7 +35,8 @@ function createDialer(addresses: readonly string[], listening: readonly HostPort
     guard: new LoopGuard(listening, []),
     clock: new Clock(),
     timeoutMs: LIVENESS_MS,
-    connect: (address, abort) => connectSocket(address, new CountedSlots(), null, abort),
+    route: createRoute(),
+    connect: (address, _proxy, abort) => connectSocket(address, new CountedSlots(), null, abort),
   }
 }
 

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import type { DcTable, HostPort } from '#shared/dc'
-import { AddressHealth } from '#shared/dial/address-health'
-import { Clock } from '#worker/clock'
+import { formatHostPort, type DcTable, type HostPort } from '#shared/dc'
 import { connectSocket } from '#worker/socket/connect-socket'
 import { chooseDc, dialDc, type DcDialer } from '#worker/telegram/dial-dc'
+import { createHealth, createRoute } from '../../support/routes.ts'
 import { CountedSlots, LIVENESS_MS } from '../../support/socket-pair.ts'
 
 const LIMIT = { timeout: LIVENESS_MS }
@@ -26,14 +25,16 @@ async function startDc(t: TestContext): Promise<HostPort> {
 
 function createDialer(dcs: DcTable, changes: Partial<DcDialer> = {}): DcDialer & { dialled: string[] } {
   const dialled: string[] = []
+  const route = createRoute()
   return {
     dcs,
+    published: {},
     preferIp: 'prefer-ipv4',
     allowFallbackOnUnknownDc: false,
     timeoutMs: LIVENESS_MS,
-    health: new AddressHealth(),
-    clock: new Clock(),
-    connect: (address, abort) => {
+    health: createHealth(),
+    routeTo: () => route,
+    connect: (address, _proxy, abort) => {
       dialled.push(address.host)
       return connectSocket(address, new CountedSlots(), null, abort)
     },
@@ -72,7 +73,7 @@ test(
     for (let round = 0; round < 4; round++) {
       const { socket, address, dc: number } = await dialDc(-2, dialer, signal)
       socket.destroy()
-      assert.deepEqual([address, number], [dc, -2])
+      assert.deepEqual([formatHostPort(address), number], [formatHostPort(dc), -2])
     }
     assert.ok(dialer.dialled.filter((host) => host === dead.host).length <= 1, dialer.dialled.join())
   },
@@ -84,11 +85,10 @@ test(
   async (t) => {
     const dc = await startDc(t)
     const dialer = createDialer({ 2: [dc] })
-    dialer.health.reportFailure(dc, dialer.clock.monotonicMs)
+    dialer.health.reportFailure(formatHostPort(dc), 0)
     const { socket } = await dialDc(2, dialer, signal)
     socket.destroy()
-    const other = { host: '127.0.0.9', port: 1 }
-    assert.deepEqual(dialer.health.sort([dc, other], dialer.clock.monotonicMs), [dc, other])
+    assert.equal(dialer.health.isDoubtful(formatHostPort(dc)), false)
   },
 )
 
@@ -121,9 +121,9 @@ test('an address that never answers is left for the next after a quarter of a se
   const silent = { host: '127.0.0.9', port: 1 }
   const dialer = createDialer({ 2: [silent, dc] })
   let cancelled = false
-  const connect: DcDialer['connect'] = (address, abort) =>
-    address === dc
-      ? dialer.connect(address, abort)
+  const connect: DcDialer['connect'] = (address, proxy, abort) =>
+    address.port === dc.port
+      ? dialer.connect(address, proxy, abort)
       : new Promise((_, reject) => {
           abort.addEventListener('abort', () => {
             cancelled = true
@@ -134,8 +134,9 @@ test('an address that never answers is left for the next after a quarter of a se
   for (let round = 0; round < 2; round++) {
     const { socket, address } = await dialDc(2, { ...dialer, connect }, signal)
     socket.destroy()
-    assert.equal(address, dc)
+    assert.equal(address.port, dc.port)
   }
   assert.ok(cancelled)
-  assert.deepEqual(dialer.health.sort([silent, dc], dialer.clock.monotonicMs), [dc, silent])
+  assert.equal(dialer.health.isDoubtful(formatHostPort(silent)), true)
+  assert.equal(dialer.health.isDoubtful(formatHostPort(dc)), false)
 })

@@ -8,6 +8,7 @@ export interface DomainFrontingValues {
   'domain-fronting.port': number
   'domain-fronting.proxy-protocol': boolean
   'domain-fronting.max-connections': number
+  'domain-fronting.via-proxies': boolean
 }
 
 export const DOMAIN_FRONTING_ROWS: Rows<DomainFrontingValues> = {
@@ -48,5 +49,11 @@ export const DOMAIN_FRONTING_ROWS: Rows<DomainFrontingValues> = {
     default: 0,
     reload: 'live',
     help: 'Fronted connections held at once. 0: half of concurrency.',
+  },
+  'domain-fronting.via-proxies': {
+    ...BOOLEAN,
+    default: false,
+    reload: 'live',
+    help: 'Go to the fronting host through network.proxies. Off: directly.',
   },
 }

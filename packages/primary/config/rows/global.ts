@@ -140,7 +140,6 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
     help: 'Fetch the addresses of data centres that Telegram publishes, once an hour.',
   },
   'tolerate-time-skewness': {

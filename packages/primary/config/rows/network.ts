@@ -51,7 +51,6 @@ export const NETWORK_ROWS: Rows<NetworkValues> = {
     reload: 'live',
     zero: 'default',
     sensitive: true,
-    pending: true,
     help: 'SOCKS5 servers on the way to Telegram, taken in turn; "" is a direct connection.',
   },
   'network.timeout.tcp': {

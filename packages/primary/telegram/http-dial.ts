@@ -1,0 +1,27 @@
+import type { Socket } from 'node:net'
+import type { HostPort } from '#shared/dc'
+import { dialThrough } from '#shared/dial/dial-through'
+import { openThrough } from '#shared/dial/open-through'
+import type { Route } from '#shared/dial/route'
+
+/** Opens a connection for `httpGet`. The host may be a name. */
+export type HttpDial = (address: HostPort, signal: AbortSignal) => Promise<Socket>
+
+/**
+ * Dial by a route: round robin, with fail-over, counted. A proxy gets the name as it is; directly the system resolves it.
+ * @param timeoutMs for one attempt
+ */
+export function createHttpDial(route: Route, timeoutMs: number): HttpDial {
+  return async (address, signal) => {
+    const { connection } = await dialThrough({
+      route,
+      addresses: [address],
+      timeoutMs,
+      signal,
+      health: null,
+      open: (target, { proxy }, own) => openThrough(proxy.kind === 'direct' ? null : proxy, target, own),
+      discard: (late) => late.destroy(),
+    })
+    return connection
+  }
+}
