@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { countDialing, startBlackHole } from './black-hole.ts'
-import { makeSecret, startProxyIn, startWorld, waitMetric, waitUntil } from './world.ts'
+import { makeSecret, readMetric, startProxyIn, startWorld, waitMetric, waitUntil } from './world.ts'
 import { findFreePort } from '../support/free-port.ts'
 
 const timeout = 30_000
@@ -132,3 +132,41 @@ test('what a client sends while its data centre is dialled arrives in order', { 
     client.destroy()
   }
 })
+
+/** Tells which thread serves: connections go to the least loaded, so those that are held spread over all of them. */
+const THREADS = 3
+
+test(
+  'an address that swallows everything delays one connection by one stagger, and none afterwards in any thread',
+  { timeout },
+  async (t) => {
+    const hole = await startBlackHole(t)
+    const dc = await startStreamDc({ mode: 'echo' })
+    t.after(() => dc.close())
+    const proxy = await startProxyIn(t, {
+      users: { alice: makeSecret(1) },
+      // The hole comes first by its family.
+      dcs: { 2: [{ host: '::ffff:127.0.0.1', port: hole.port }, at(dc.port)] },
+      workers: THREADS,
+      config: { network: { timeout: TIMEOUTS }, preferIp: 'prefer-ipv6' },
+    })
+    const held: FakeTlsClient[] = []
+    for (let n = 0; n < 2 * THREADS; n++) {
+      const client = await connectFakeTls({ port: proxy.port, secret: makeSecret(1), dc: 2 })
+      t.after(() => client.destroy())
+      client.write(Buffer.from('through'))
+      assert.equal(String(await client.read(7)), 'through')
+      held.push(client)
+    }
+    assert.equal(countDialing(hole.port), 0)
+    const metrics = await proxy.metrics()
+    const ofDials = (le: string): number =>
+      readMetric(metrics, 'mtg_dc_dial_seconds_bucket', { outcome: 'ok', le })
+    assert.equal(ofDials('+Inf'), 2 * THREADS)
+    const sum = readMetric(metrics, 'mtg_dc_dial_seconds_sum', { outcome: 'ok' })
+    // What only a stagger takes: all other dials together are loopback's.
+    assert.ok(sum >= 0.24, `${sum} s: nobody met the hole`)
+    t.diagnostic(`${2 * THREADS} dials took ${Math.round(sum * 1000)} ms together, one stagger is 250`)
+    assert.equal(ofDials('+Inf') - ofDials('0.1'), 1, metrics)
+  },
+)

@@ -20,7 +20,7 @@ export interface PublishedAddresses {
 export function parseProxyConfig(body: string, family: 4 | 6): PublishedAddresses {
   const found = new Map<string, HostPort>()
   let refused = 0
-  for (const line of body.split('\n')) {
+  for (const line of body.split(/\r?\n/)) {
     const [, dc, text = ''] = LINE.exec(line) ?? []
     if (Number(dc) !== PUBLISHED_DC) continue
     const address = parseAddress(text, family)

@@ -44,12 +44,15 @@ export async function dialThrough<T>(options: DialThroughOptions<T>): Promise<Di
     connect: (attempt, own) => openCounted(attempt, own, options, permits),
     discard,
     onFailure: (attempt, error, winner) => {
-      // Somebody else's proxy answered where this one was silent. With the same proxy it is the address that is silent.
-      if (winner !== null && winner.upstream !== attempt.upstream) {
+      // Another way answered where this one was silent; with the same way it is the address that is silent.
+      const isWays = winner !== null && winner.upstream !== attempt.upstream
+      if (isWays) {
         permits.get(attempt)?.fail(monotonicMs())
         attempt.upstream.state.countFailure()
       }
-      if (error.code !== 'upstream' && error.code !== 'aborted')
+      // It may be both, unless the answer came from the very address.
+      const isAddresses = !isWays || formatHostPort(winner) !== formatHostPort(attempt)
+      if (isAddresses && error.code !== 'upstream' && error.code !== 'aborted')
         health?.reportFailure(formatAttempt(attempt), monotonicMs())
     },
     format: formatAttempt,

@@ -178,3 +178,26 @@ test('10,000 users who are all at it are read and shown in time', async (t) => {
   // Aimed at are 20 ms; here only that it does not block the thread that accepts connections.
   assert.ok(median < 5_000)
 })
+
+test('the ways to Telegram are listed with their breakers, for GET alone', async (t) => {
+  const address = await start(t, {
+    upstreams: () => [
+      { upstream: '10.0.0.1:1080', state: 'open', failures: 5, retryInMs: 10, dials: 12, failedDials: 7 },
+    ],
+  })
+  const { status, headers, body } = await ask(address, '/v1/upstreams')
+  assert.deepEqual([status, headers['content-type']], [200, 'application/json'])
+  assert.deepEqual(JSON.parse(body), {
+    upstreams: [
+      {
+        upstream: '10.0.0.1:1080',
+        state: 'open',
+        failures_in_a_row: 5,
+        retry_in_ms: 10,
+        dials: 12,
+        failed_dials: 7,
+      },
+    ],
+  })
+  assert.equal((await ask(address, '/v1/upstreams', 'POST')).status, 405)
+})
