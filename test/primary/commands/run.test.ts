@@ -74,7 +74,7 @@ test(
   async (t) => {
     const port = await findFreePort()
     const cwd = makeDirectory(t, {
-      'config.toml': `debug = true\nconcurency = 5\nauto-update = true\n${buildConfig(port)}`,
+      'config.toml': `debug = true\nconcurency = 5\ndefense.anti-replay.error-rate = 0.5\n${buildConfig(port)}`,
     })
     const program = startProgram(t, ['run', join(cwd, 'config.toml')])
     await program.waitFor('"listening"')
@@ -87,7 +87,10 @@ test(
       warnings.map((line) => [line['path'], line['message']]),
       [
         ['concurency', 'configuration: concurency (line 2): unknown key, ignored: did you mean concurrency?'],
-        ['auto-update', 'configuration: auto-update (line 3): accepted, but has no effect in this version'],
+        [
+          'defense.anti-replay.error-rate',
+          'configuration: defense.anti-replay.error-rate (line 3): accepted, but has no effect: the replay set is exact',
+        ],
       ],
     )
     assert.equal(program.stderr, '')
