@@ -12,6 +12,8 @@ import { connectFakeTls, parseClientSecret } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startListServer } from '../support/list-server.ts'
 import type { TestProxy } from '../support/proxy.ts'
+import { socks5 } from '../support/routes.ts'
+import { startSocksServer } from '../support/socks-server.ts'
 import type { ToldVerdict } from './ip-filter-worker.ts'
 import { RawPeer } from './raw-peer.ts'
 import { HOST, makeSecret, readMetric, startWorld, waitMetric, waitUntil, type World } from './world.ts'
@@ -277,4 +279,19 @@ test(`${HOST} is shown to whom the allowlist fronts, silent or not`, { timeout }
   assert.equal((await peer.waitReceived(5)).toString(), 'speak')
   peer.socket.destroy()
   await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'deadline' }, 1)
+})
+
+test('lists are downloaded through the upstream proxies', { timeout }, async (t) => {
+  const socks = await startSocksServer(t)
+  const server = await startListServer(t, { '/list': { body: LOOPBACK } })
+  const { proxy } = await startWorld(t, {
+    cacheDirectory: createFolder(t),
+    config: {
+      network: { proxies: [socks5(socks.port)] },
+      defense: { blocklist: urlList(server.url('/list')) },
+    },
+  })
+  await waitMetric(proxy, 'mtg_iplist_size', { ip_list: 'blocklist' }, 1)
+  await assertClosed(proxy)
+  assert.deepEqual(socks.targets, [new URL(server.url('/list')).host])
 })
