@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { RawPeer } from '../../end-to-end/raw-peer.ts'
+import { waitUntil } from '../../end-to-end/world.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { startListServer } from '../../support/list-server.ts'
 import { startRecordingSite } from '../../support/front-site.ts'
@@ -56,7 +56,7 @@ test('a download is kept beside the state file, under a name that tells nothing'
   const program = startProgram(t, ['run', 'config.toml'], { cwd })
   await program.waitFor('"listening"')
   const folder = join(cwd, 'ip-lists')
-  while (!readdirSync(folder).some((name) => name.endsWith('.iplist'))) await sleep(25)
+  await waitUntil(() => readdirSync(folder).some((name) => name.endsWith('.iplist')), 'the copy')
   const [name = ''] = readdirSync(folder)
   assert.match(readFileSync(join(folder, name), 'utf8'), /^#.*"one\\"".*\n127\.0\.0\.1\n$/)
   assert.doesNotMatch(program.stdout, /hidden/)
@@ -69,7 +69,7 @@ test('a stop does not wait for a list that the start waits for', { timeout: 20_0
   const list = `[defense.allowlist]\nenabled = true\nurls = ["${server.url('/list')}"]\n`
   writeConfig(cwd, await findFreePort(), list)
   const program = startProgram(t, ['run', 'config.toml'], { cwd })
-  while (server.open.now === 0) await sleep(25)
+  await waitUntil(() => server.open.now > 0, 'the download')
   program.child.kill('SIGTERM')
   assert.equal(await program.exit(), 0, program.stdout + program.stderr)
 })
