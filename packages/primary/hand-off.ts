@@ -1,15 +1,12 @@
 import type { Socket } from 'node:net'
-import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import { sharedNowMs, type UserSeen } from '#shared/hand-off'
 import type { IpFilter } from '#shared/ip-filter'
-import { plainAddress, toNetwork } from '#shared/network'
+import { plainAddress } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
+import { UserHints } from '#shared/user-hints'
 import type { WorkerPool } from './worker-pool.ts'
-
-/** Networks whose last user is remembered; about 100 bytes each. */
-const MAX_USER_HINTS = 65_536
 
 const CONCURRENCY_LIMITED = slot('concurrency_limited')
 const HAND_OFFS_FAILED = slot('hand_offs_failed')
@@ -24,8 +21,7 @@ export interface HandOffOptions {
 export class HandOffs {
   readonly #pool: WorkerPool
   readonly #counters: CounterRow
-  /** Network → ledger slot of the user who came last from there (decision W17). */
-  readonly #userHints: LRUCache<string, number>
+  readonly #userHints: UserHints
   readonly #ipFilter: IpFilter
   readonly #log: Logger
   #concurrency: number
@@ -33,7 +29,7 @@ export class HandOffs {
   constructor(pool: WorkerPool, counters: CounterRow, options: HandOffOptions) {
     this.#pool = pool
     this.#counters = counters
-    this.#userHints = new LRUCache({ max: MAX_USER_HINTS })
+    this.#userHints = new UserHints()
     this.#ipFilter = options.ipFilter
     this.#log = options.log
     this.#concurrency = options.concurrency
@@ -63,7 +59,7 @@ export class HandOffs {
       return
     }
     const worker = this.#pool.leastLoaded()
-    const userHint = this.#userHints.get(toNetwork(address)) ?? -1
+    const userHint = this.#userHints.find(address)
     const acceptedAtMs = sharedNowMs()
     const mustFront = refusal === 'front'
     if (!worker?.handOff({ socket, remoteAddress: address, remotePort, userHint, mustFront, acceptedAtMs })) {
@@ -74,6 +70,6 @@ export class HandOffs {
 
   /** A worker found another user than the hint said. */
   remember({ remoteAddress, userSlot }: UserSeen): void {
-    this.#userHints.set(toNetwork(remoteAddress), userSlot)
+    this.#userHints.remember(remoteAddress, userSlot)
   }
 }

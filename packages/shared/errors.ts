@@ -36,6 +36,20 @@ export class HandshakeError extends Error {
   }
 }
 
+/** Why a connection that has to begin with a PROXY header was closed. Also `outcome` labels of its counter. */
+export const PROXY_HEADER_CODES = ['untrusted', 'absent', 'malformed', 'deadline', 'peer-closed'] as const
+export type ProxyHeaderCode = (typeof PROXY_HEADER_CODES)[number]
+
+/** The peer is no balancer of ours, or a broken one: close it, count it, log it at debug. */
+export class ProxyHeaderError extends Error {
+  readonly code: ProxyHeaderCode
+  constructor(code: ProxyHeaderCode, message: string) {
+    super(message)
+    this.name = 'ProxyHeaderError'
+    this.code = code
+  }
+}
+
 export const DIAL_CODES = [
   'no-addresses',
   'timeout',

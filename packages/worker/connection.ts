@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 import type { ProxyConfig } from '#shared/config'
-import { BugError, DialError, HandshakeError, type HandshakeCode } from '#shared/errors'
+import { BugError, DialError, HandshakeError, ProxyHeaderError, type HandshakeCode } from '#shared/errors'
 import { slot } from '#shared/state/layout'
 import { front } from './domain-fronting/front.ts'
 import { answerHello } from './fake-tls/answer-hello.ts'
@@ -9,6 +9,7 @@ import type { UserKey } from './fake-tls/key-ring.ts'
 import { HandshakeInput } from './handshake-input.ts'
 import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.ts'
 import type { Tally } from './relay/convey.ts'
+import { countProxyHeader, learnClient, PROXY_HEADER_TIMEOUT_MS } from './learn-client.ts'
 import { Relay } from './relay/relay.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
 import { StreamLog } from './stream-log.ts'
@@ -27,25 +28,35 @@ const CLIENTS = {
 } as const
 const REPLAYS = slot('replay_attacks')
 
-export type Stage = 'hello' | 'frame' | 'dialing-dc' | 'dialing-front' | 'relaying' | 'fronting' | 'closed'
+export type Stage =
+  | 'proxy-header'
+  | 'hello'
+  | 'frame'
+  | 'dialing-dc'
+  | 'dialing-front'
+  | 'relaying'
+  | 'fronting'
+  | 'closed'
 
-/** What the primary knew of the peer. */
+/** Who the client is: what the socket says, or what a PROXY header said. */
 export interface Peer {
   readonly address: string
+  readonly port: number
   /** Ledger slot of the user seen last from its network, or -1. */
   readonly userHint: number
   /** An IP list refuses it: no key is tried, it sees the site that it asks for. */
   readonly mustFront: boolean
+  /** Who gave the hint, and wants to hear who it was. */
+  readonly hintedBy: 'primary' | 'thread'
 }
 
 /** One client, from hand-off to close. `run` is the list of its stages; `close` is the only way out. */
 export class Connection {
-  readonly peer: Peer
+  #peer: Peer
   readonly client: ByteSocket
   readonly thread: Thread
   /** The one it began with, whatever is reloaded meanwhile. */
   readonly config: ProxyConfig
-  readonly family: 'ipv4' | 'ipv6'
   readonly tally: Tally
   readonly #input: HandshakeInput
   readonly #log: StreamLog
@@ -61,11 +72,10 @@ export class Connection {
   #dc: number | null
 
   constructor(client: ByteSocket, peer: Peer, thread: Thread) {
-    this.peer = peer
+    this.#peer = peer
     this.client = client
     this.thread = thread
     this.config = thread.config
-    this.family = isIPv6(peer.address) ? 'ipv6' : 'ipv4'
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
     this.#input = new HandshakeInput(client, (how) => this.#left(how))
@@ -81,9 +91,10 @@ export class Connection {
 
   /** The stages in order. Rejects only for a bug of ours. */
   async run(): Promise<void> {
-    this.raise(CLIENTS[this.family])
-    this.#log.debug('Stream has been started')
+    this.#raiseClients()
     try {
+      if (this.config.proxyProtocolListener) await learnClient(this, this.#input)
+      this.#log.debug('Stream has been started')
       const hello = await this.#input.readHello()
       this.#refuseListed(hello)
       const userKey = await this.#findUser(hello)
@@ -97,6 +108,23 @@ export class Connection {
     } catch (error) {
       await this.#fail(error)
     }
+  }
+
+  get peer(): Peer {
+    return this.#peer
+  }
+
+  get family(): 'ipv4' | 'ipv6' {
+    return familyOf(this.#peer)
+  }
+
+  /** Somebody else than the other end of the socket: who a PROXY header said. */
+  setPeer(peer: Peer): void {
+    const { counters } = this.thread
+    counters.add(CLIENTS[this.family], -1)
+    this.#peer = peer
+    counters.add(CLIENTS[this.family], 1)
+    this.#log.setClientIp(peer.address)
   }
 
   get stage(): Stage {
@@ -118,6 +146,9 @@ export class Connection {
   /** Called by the thread's sweep: whether the time of the current stage is up, and what follows from it. */
   checkDeadline(): void {
     switch (this.#stage) {
+      case 'proxy-header':
+        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS)) this.#input.expire()
+        return
       case 'hello':
       case 'frame':
         if (this.#isOverdue()) this.#input.expire()
@@ -207,8 +238,18 @@ export class Connection {
     })
   }
 
+  #raiseClients(): void {
+    const { counters } = this.thread
+    counters.add(CLIENTS[this.family], 1)
+    this.borrow(() => counters.add(CLIENTS[this.family], -1))
+  }
+
   #isOverdue(): boolean {
-    return performance.now() - this.#startedMs >= this.config.network.timeout.handshakeMs
+    return this.#isOlderThan(this.config.network.timeout.handshakeMs)
+  }
+
+  #isOlderThan(ms: number): boolean {
+    return performance.now() - this.#startedMs >= ms
   }
 
   /** Nobody waits for the end of a long key search any more. */
@@ -230,7 +271,7 @@ export class Connection {
 
   /** @throws HandshakeError with the host that such a peer is fronted to */
   async #findUser(hello: ClientHello): Promise<UserKey> {
-    const found = await this.thread.hellos.findKey(hello, this.peer.userHint, () => this.#giveUp())
+    const found = await this.thread.hellos.findKey(hello, this.#peer.userHint, () => this.#giveUp())
     this.enter('hello') // a long search lets the connection be closed meanwhile
     if (!found.ok) throw new HandshakeError(found.code, `cannot read client hello: ${found.code}`, found.host)
     return found.userKey
@@ -239,7 +280,7 @@ export class Connection {
   #refuseReplay(hello: ClientHello, userKey: UserKey): void {
     if (!this.thread.hellos.isReplay(hello.random)) return
     this.thread.counters.add(REPLAYS, 1)
-    this.thread.warnings.warn('replay attack has been detected!', { 'client-ip': this.peer.address })
+    this.thread.warnings.warn('replay attack has been detected!', { 'client-ip': this.#peer.address })
     throw new HandshakeError('replay', 'cannot read client hello: replay', userKey.host)
   }
 
@@ -254,7 +295,7 @@ export class Connection {
     this.#userKey = userKey
     this.borrow(() => users.leave(userSlot))
     users.account(userSlot).lastSeenMs = clock.unixMs
-    this.thread.reportUser(this.peer, userSlot)
+    this.thread.reportUser(this.#peer, userSlot)
   }
 
   async #openSession(userKey: UserKey): Promise<ClientSession> {
@@ -278,6 +319,11 @@ export class Connection {
 
   async #fail(error: unknown): Promise<void> {
     if (this.#stage === 'closed') return
+    if (error instanceof ProxyHeaderError) {
+      countProxyHeader(this.thread, error.code)
+      this.#log.debug('cannot read PROXY header', { error: error.message })
+      return this.close(`proxy protocol: ${error.code}`)
+    }
     if (error instanceof HandshakeError) {
       this.thread.countHandshake(error.code)
       this.#log.debug(this.#describeFailure(error), { error: error.message })
@@ -306,4 +352,8 @@ export class Connection {
     this.tally.down -= unsent
     this.thread.users.account(this.#userKey.user.slot).bytesOut -= unsent
   }
+}
+
+function familyOf({ address }: Peer): 'ipv4' | 'ipv6' {
+  return isIPv6(address) ? 'ipv6' : 'ipv4'
 }

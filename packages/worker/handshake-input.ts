@@ -1,8 +1,10 @@
-import { HandshakeError } from '#shared/errors'
+import { HandshakeError, ProxyHeaderError } from '#shared/errors'
 import type { ClientHello } from './fake-tls/client-hello.ts'
 import { readClientHello } from './fake-tls/read-client-hello.ts'
 import { RecordDecoder } from './fake-tls/record-decoder.ts'
 import { FRAME_BYTES } from './obfuscated2/frame.ts'
+import { ProxyHeaderReader } from './proxy-header-reader.ts'
+import type { ProxyHeader } from './proxy-protocol.ts'
 import { deadlinePassed, peerClosed, RewindableReader } from './rewindable-reader.ts'
 import type { ByteSink, ByteSocket } from './socket/byte-socket.ts'
 
@@ -10,8 +12,8 @@ import type { ByteSink, ByteSocket } from './socket/byte-socket.ts'
 export type OnLeave = (how: 'ended' | 'gone') => void
 
 /**
- * What a client says before its session is open: raw bytes up to the hello, the payload of its records behind it. All
- * of it is kept: for the fronting site if the peer is not ours, for the data centre if it spoke early.
+ * What a client says before its session is open: a balancer's PROXY header if there has to be one, raw bytes up to the
+ * hello, the payload of its records behind it. All but the header is kept: for the fronting site if the peer is not ours, for the data centre if it spoke early.
  */
 export class HandshakeInput {
   /** Decodes the client's records from the end of the hello on, in the relay too. */
@@ -20,6 +22,8 @@ export class HandshakeInput {
   readonly #onLeave: OnLeave
   readonly #raw: RewindableReader
   readonly #payload: RewindableReader
+  /** There while the PROXY header is read. */
+  #header: ProxyHeaderReader | null
 
   constructor(client: ByteSocket, onLeave: OnLeave) {
     this.decoder = new RecordDecoder()
@@ -27,6 +31,35 @@ export class HandshakeInput {
     this.#onLeave = onLeave
     this.#raw = new RewindableReader()
     this.#payload = new RewindableReader()
+    this.#header = null
+  }
+
+  /**
+   * The PROXY header, before anything else. What came with it is the beginning of the hello.
+   * @throws ProxyHeaderError `absent`, `malformed`, `peer-closed`, `deadline`
+   */
+  async readProxyHeader(): Promise<ProxyHeader> {
+    const header = new ProxyHeaderReader()
+    this.#header = header
+    const leave = (how: 'ended' | 'gone'): void => {
+      header.fail(new ProxyHeaderError('peer-closed', 'the peer closed before its PROXY header was complete'))
+      this.#onLeave(how)
+    }
+    this.#client.setSink({
+      bytes: (chunk) => {
+        this.#raw.push(header.push(chunk))
+        if (this.#raw.isFull) this.#client.pause()
+      },
+      ended: () => leave('ended'),
+      drained: () => {},
+      closed: () => leave('gone'),
+    })
+    this.#client.resume()
+    try {
+      return await header.header
+    } finally {
+      this.#header = null
+    }
   }
 
   /** @throws HandshakeError as `readClientHello`, `peer-closed`, `deadline` */
@@ -55,11 +88,12 @@ export class HandshakeInput {
 
   /** The handshake has taken too long: whoever waits for its bytes is told. */
   expire(): void {
+    this.#header?.fail(new ProxyHeaderError('deadline', 'the peer sent no PROXY header in time'))
     this.#raw.fail(deadlinePassed())
     this.#payload.fail(deadlinePassed())
   }
 
-  /** Every byte received before the hello was answered. */
+  /** Every byte received before the hello was answered, from the hello on. */
   get received(): Buffer {
     return this.#raw.allBytes()
   }

@@ -6,7 +6,7 @@ const STREAM_ID_BYTES = 16
 /** The debug lines of one connection. While nobody reads them they cost neither a stream id nor a child logger. */
 export class StreamLog {
   readonly #root: Logger
-  readonly #clientIp: string
+  #clientIp: string
   #userName: string | null
   #log: Logger | null
 
@@ -15,6 +15,11 @@ export class StreamLog {
     this.#clientIp = clientIp
     this.#userName = null
     this.#log = null
+  }
+
+  /** The client is another one than the socket said. To be called before the first line. */
+  setClientIp(clientIp: string): void {
+    this.#clientIp = clientIp
   }
 
   /** From here on the lines name the user. */

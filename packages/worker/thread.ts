@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
 import type { Logger } from 'pino'
@@ -12,6 +13,7 @@ import { histogram, HistogramRow } from '#shared/state/histogram'
 import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
+import { UserHints } from '#shared/user-hints'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 import { Clock, TICK_MS } from './clock.ts'
 import { Connection, type Peer } from './connection.ts'
@@ -22,6 +24,7 @@ import { ByteSocket } from './socket/byte-socket.ts'
 import { connectSocket } from './socket/connect-socket.ts'
 import type { ReadBuffers } from './socket/read-buffers.ts'
 import { WriteSlots } from './socket/write-slots.ts'
+import { TrustedNetworks } from './trusted-networks.ts'
 import { Turns } from './turns.ts'
 import { Warnings } from './warnings.ts'
 
@@ -49,6 +52,8 @@ export class Thread implements WorkerControl {
   /** For addresses that are known here only; those of sockets were asked for before the hand-off. */
   readonly ipFilter: IpFilter
   readonly dialers: Dialers
+  /** For addresses that the primary does not know. */
+  readonly hints: UserHints
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
   readonly #buffers: ReadBuffers | null
@@ -57,6 +62,7 @@ export class Thread implements WorkerControl {
   #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
   #config: ProxyConfig
+  #trustedProxies: TrustedNetworks
   #ticks: number
   #timer: NodeJS.Timeout | null
   #received: number
@@ -94,6 +100,7 @@ export class Thread implements WorkerControl {
       health: boot.health,
       connect: (address, signal) => connectSocket(address, this.slots, buffers?.dc ?? null, signal),
     })
+    this.hints = new UserHints()
     this.#boot = boot
     this.#port = port
     this.#buffers = buffers
@@ -101,6 +108,7 @@ export class Thread implements WorkerControl {
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
     this.#onDrained = onDrained
     this.#config = config
+    this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
     this.#ticks = 0
     this.#timer = null
     this.#received = 0
@@ -140,6 +148,7 @@ export class Thread implements WorkerControl {
     this.#config = config
     this.dialers.setConfig(config, routing)
     this.#dcAddressIndex = indexAddresses(routing.dcAddresses)
+    this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
     this.log.level = logLevel
     this.hellos.setUsers(users)
     const generations = new Map(users.map((user) => [user.slot, user.generation]))
@@ -161,6 +170,11 @@ export class Thread implements WorkerControl {
     return this.#config
   }
 
+  /** Whose PROXY headers are believed. */
+  get trustedProxies(): TrustedNetworks {
+    return this.#trustedProxies
+  }
+
   countHandshake(outcome: Outcome): void {
     this.counters.add(HANDSHAKES[outcome], 1)
   }
@@ -178,9 +192,10 @@ export class Thread implements WorkerControl {
     return this.#dcAddressIndex.get(`${Math.abs(dc)} ${address.host}`) ?? MAX_DC_ADDRESSES - 1
   }
 
-  /** Tell the primary who came from this network, unless its hint said so (decision W17). */
+  /** Remember who came from this network, unless the hint said so (decision W17). */
   reportUser(peer: Peer, userSlot: number): void {
     if (peer.userHint === userSlot) return
+    if (peer.hintedBy === 'thread') return this.hints.remember(peer.address, userSlot)
     const seen: UserSeen = { remoteAddress: peer.address, userSlot }
     this.#port.postMessage(seen)
   }
@@ -192,11 +207,15 @@ export class Thread implements WorkerControl {
     this.#finishIfDrained()
   }
 
-  #accept({ socket, remoteAddress, userHint, mustFront, acceptedAtMs }: HandOff): void {
+  #accept({ socket, remoteAddress, remotePort, userHint, mustFront, acceptedAtMs }: HandOff): void {
     this.#received += 1
     this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
+    this.#serve(socket, { address: remoteAddress, port: remotePort, userHint, hintedBy: 'primary', mustFront })
+  }
+
+  #serve(socket: Socket, peer: Peer): void {
     const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
-    const connection = new Connection(client, { address: remoteAddress, userHint, mustFront }, this)
+    const connection = new Connection(client, peer, this)
     this.#connections.add(connection)
     connection.run().catch((error: unknown) => {
       connection.close('bug')

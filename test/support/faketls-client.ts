@@ -221,7 +221,9 @@ export interface FakeTlsOptions {
   readonly corrupt?: HelloDefect
   /** Sent instead of a new hello: for replays. */
   readonly hello?: ClientHello
-  /** Offsets at which the hello is cut into separate writes, or every byte for itself. */
+  /** Sent in front of the hello, as a balancer's PROXY header. */
+  readonly preamble?: Uint8Array
+  /** Offsets at which the hello, the preamble included, is cut into separate writes, or every byte for itself. */
   readonly splitHello?: readonly number[] | 'bytes'
   /** Offsets of the handshake message at which it is cut into TLS records. */
   readonly helloRecordCuts?: readonly number[]
@@ -254,7 +256,7 @@ export async function connectFakeTls(options: FakeTlsOptions): Promise<FakeTlsCl
     const wire = options.helloRecordCuts
       ? splitIntoRecords(hello.bytes, options.helloRecordCuts)
       : hello.bytes
-    await sendRaw(socket, wire, options.splitHello)
+    await sendRaw(socket, Buffer.concat([options.preamble ?? Buffer.alloc(0), wire]), options.splitHello)
     await client.completeHandshake(key, hello, options.dc, options.firstPayload)
   } catch (error) {
     socket.destroy()

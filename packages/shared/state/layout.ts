@@ -2,7 +2,7 @@
  * THE table of metrics: what is counted, under which name and labels, and in which slot of a thread's row. The shared
  * memory, the Prometheus exporter and the documentation are all read from it, so they cannot drift apart.
  */
-import { BugError, HANDSHAKE_CODES } from '../errors.ts'
+import { BugError, HANDSHAKE_CODES, PROXY_HEADER_CODES } from '../errors.ts'
 
 export type MetricKind = 'gauge' | 'counter'
 
@@ -170,6 +170,13 @@ export const METRICS = [
     kind: 'counter',
     help: 'Sources of an IP list that could not be fetched or read; their last good copy stays.',
     labels: { ip_list: IP_LIST },
+    perDcAddress: false,
+  },
+  {
+    name: 'proxy_protocol',
+    kind: 'counter',
+    help: 'Connections that have to begin with a PROXY header, by what they began with.',
+    labels: { outcome: ['v1', 'v2', 'local', ...PROXY_HEADER_CODES] },
     perDcAddress: false,
   },
 ] as const satisfies readonly Metric[]

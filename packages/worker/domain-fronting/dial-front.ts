@@ -1,5 +1,6 @@
 import type { UpstreamProxy } from '#shared/config'
 import type { HostPort } from '#shared/dc'
+import type { Dialled } from '#shared/dial/dial'
 import { dialThrough } from '#shared/dial/dial-through'
 import type { Route } from '#shared/dial/route'
 import type { Resolver } from '#shared/dial/resolver'
@@ -29,7 +30,7 @@ export async function dialFront(
   port: number,
   dialer: FrontDialer,
   signal: AbortSignal,
-): Promise<ByteSocket> {
+): Promise<Dialled<ByteSocket, HostPort>> {
   const resolved = await dialer.resolver.resolveWithin(host, dialer.timeoutMs, signal)
   const addresses = resolved.map((address) => ({ host: address, port }))
   for (const address of addresses) {
@@ -37,7 +38,7 @@ export async function dialFront(
       throw new DialError('loop', `${host}: ${formatHostPort(address)} is this proxy itself`)
     }
   }
-  const { connection } = await dialThrough({
+  const { connection, address } = await dialThrough({
     route: dialer.route,
     addresses,
     timeoutMs: dialer.timeoutMs,
@@ -46,5 +47,5 @@ export async function dialFront(
     open: (target, { proxy }, own) => dialer.connect(target, proxy, own),
     discard: (late) => late.destroy(),
   })
-  return connection
+  return { connection, address: { host: address.host, port: address.port } }
 }

@@ -2,11 +2,13 @@ import { DialError, type HandshakeError } from '#shared/errors'
 import { slot } from '#shared/state/layout'
 import type { Connection } from '../connection.ts'
 import { conveyRaw } from '../relay/convey.ts'
+import { buildProxyHeader } from '../proxy-protocol.ts'
 import { dialFront } from './dial-front.ts'
 
 /** A peer that never said a word gets no more silence than web servers grant. */
 const SILENT_IDLE_MS = 60_000
 
+const NO_HEADER = Buffer.alloc(0)
 const FRONTED = slot('domain_fronting')
 const FRONTED_NOW = {
   ipv4: slot('domain_fronting_connections', { ip_family: 'ipv4' }),
@@ -29,9 +31,9 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   connection.borrow(() => thread.leaveFronting())
   connection.raise(FRONTED_NOW[connection.family])
 
-  const { host, port } = connection.config.domainFronting
+  const { host, port, proxyProtocol } = connection.config.domainFronting
   try {
-    const site = await dialFront(
+    const { connection: site, address } = await dialFront(
       host ?? cause.frontHost ?? thread.hellos.defaultHost,
       port,
       thread.dialers.front,
@@ -40,11 +42,16 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
     const relay = connection.bind('fronting', site)
     const received = connection.takeReceived()
     if (received.length === 0) connection.limitIdle(SILENT_IDLE_MS)
-    else {
-      tally.up += received.length
-      thread.counters.add(FROM_CLIENT, received.length)
-      site.write(received)
-    }
+    tally.up += received.length
+    thread.counters.add(FROM_CLIENT, received.length)
+    // At once, also for a client that is silent: the site then waits for a hello as long as it does for any visitor,
+    // and not for a header as short as it may. The header is nobody's traffic.
+    const { address: clientHost, port: clientPort } = connection.peer
+    const header = proxyProtocol
+      ? buildProxyHeader({ host: clientHost, port: clientPort }, address)
+      : NO_HEADER
+    const opening = Buffer.concat([header, received])
+    if (opening.length > 0) site.write(opening)
     relay.start(
       conveyRaw(tally, 'up', thread.counters, FROM_CLIENT, thread.clock),
       conveyRaw(tally, 'down', thread.counters, TO_CLIENT, thread.clock),

@@ -43,8 +43,9 @@ function createDialer(addresses: readonly string[], listening: readonly HostPort
 test('the site is reached by name, at the next address when the first refuses', LIMIT, async (t) => {
   const port = await startSite(t)
   const dialer = createDialer(['127.0.0.9', '127.0.0.1'], [])
-  const socket = await dialFront('site.example', port, dialer, signal)
+  const { connection: socket, address } = await dialFront('site.example', port, dialer, signal)
   t.after(() => socket.destroy())
+  assert.deepEqual(address, { host: '127.0.0.1', port })
   const sink = new RecordingSink()
   socket.setSink(sink)
   socket.resume()

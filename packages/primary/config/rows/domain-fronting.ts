@@ -41,7 +41,6 @@ export const DOMAIN_FRONTING_ROWS: Rows<DomainFrontingValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
     help: 'Tell the fronting host the address of the client in a PROXY header, version 2.',
   },
   'domain-fronting.max-connections': {

@@ -82,14 +82,12 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
     help: 'Every client connection begins with a PROXY header, version 1 or 2.',
   },
   'proxy-protocol-trusted': {
     ...plain(decodeNetworks),
     default: ALL_NETWORKS,
     reload: 'live',
-    pending: true,
     help: 'Networks whose PROXY headers are believed.',
   },
   'api-bind-to': {
@@ -198,7 +196,6 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
     deprecated: { instead: 'domain-fronting.proxy-protocol' },
     help: 'The same as domain-fronting.proxy-protocol; either turns it on.',
   },

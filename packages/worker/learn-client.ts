@@ -1,0 +1,51 @@
+import { ProxyHeaderError, type ProxyHeaderCode } from '#shared/errors'
+import { slot } from '#shared/state/layout'
+import type { Connection } from './connection.ts'
+import type { HandshakeInput } from './handshake-input.ts'
+import type { ProxyHeader } from './proxy-protocol.ts'
+import type { Thread } from './thread.ts'
+
+/** A balancer sends its header with its first packet; this is for one packet lost on the way, twice. */
+export const PROXY_HEADER_TIMEOUT_MS = 5000
+
+type Outcome = 'v1' | 'v2' | 'local' | ProxyHeaderCode
+const OUTCOMES: Readonly<Record<Outcome, number>> = {
+  v1: slot('proxy_protocol', { outcome: 'v1' }),
+  v2: slot('proxy_protocol', { outcome: 'v2' }),
+  local: slot('proxy_protocol', { outcome: 'local' }),
+  untrusted: slot('proxy_protocol', { outcome: 'untrusted' }),
+  absent: slot('proxy_protocol', { outcome: 'absent' }),
+  malformed: slot('proxy_protocol', { outcome: 'malformed' }),
+  deadline: slot('proxy_protocol', { outcome: 'deadline' }),
+  'peer-closed': slot('proxy_protocol', { outcome: 'peer-closed' }),
+}
+
+/**
+ * Behind a balancer: read who the client is before anything is decided about it (decision W12). Nobody else waits for
+ * a peer that sends no header.
+ *
+ * Without a sound header from a trusted network the connection is closed, not fronted: no balancer sends garbage, so
+ * this is somebody who got around it, and web servers that expect the header close in the same way.
+ * @throws ProxyHeaderError
+ */
+export async function learnClient(connection: Connection, input: HandshakeInput): Promise<void> {
+  const { thread, peer } = connection
+  connection.enter('proxy-header')
+  if (!thread.trustedProxies.has(peer.address))
+    throw new ProxyHeaderError('untrusted', `${peer.address} is not in proxy-protocol-trusted`)
+  const { version, source } = await input.readProxyHeader()
+  connection.enter('hello')
+  countProxyHeader(thread, describe(version, source))
+  if (source === null) return // the balancer itself: a health check
+  const { host: address, port } = source
+  connection.setPeer({ address, port, userHint: thread.hints.find(address), hintedBy: 'thread', mustFront: false })
+}
+
+export function countProxyHeader(thread: Thread, outcome: Outcome): void {
+  thread.counters.add(OUTCOMES[outcome], 1)
+}
+
+function describe(version: 1 | 2, source: ProxyHeader['source']): Outcome {
+  if (source === null) return 'local'
+  return version === 1 ? 'v1' : 'v2'
+}
