@@ -1,27 +1,34 @@
-import { once } from 'node:events'
-import { BoundSocket, createServer, type Server, type Socket } from 'node:net'
-import type { Logger } from 'pino'
+import type { Socket } from 'node:net'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
+import { type AcceptErrorEvents, isIpv6Only } from '#shared/listening-server'
+import { BoundListener } from './bound-listener.ts'
+import { canonicalizeIp } from './config/address.ts'
+import { InheritedListener } from './inherited-listener.ts'
+import type { InheritedSocket } from './inherited-sockets.ts'
+import { ReservedAddress } from './reserved-address.ts'
 
-/** First keep-alive probe on client sockets, as the reference's. */
-const CLIENT_KEEP_ALIVE_MS = 30_000
-/** Out of descriptors, every accept fails: one line a second tells as much as thousands. */
-const ACCEPT_ERROR_LOG_INTERVAL_MS = 1000
-
-export interface ListenerEvents {
+export interface ListenerEvents extends AcceptErrorEvents {
   readonly onSocket: (socket: Socket) => void
-  readonly onAcceptError: () => void
-  /** Connections that the kernel keeps ready; it caps this by net.core.somaxconn. */
-  readonly backlog: number
-  readonly log: Logger
 }
 
-interface Listener {
+/** One address on which clients come. */
+export interface Listener {
+  /** With the real port, where 0 was asked for. */
   readonly address: HostPort
-  /** The address is taken, nothing is accepted yet; null once the server has it. */
-  bound: BoundSocket | null
-  readonly server: Server
+  /** @throws OperatorError when an address that could be taken cannot be listened on after all */
+  listen(events: ListenerEvents): Promise<void>
+  /** Accept no more. Calling it twice is fine. */
+  close(): void
+}
+
+export interface BindOptions {
+  /** Connections that the kernel keeps ready; it caps this by net.core.somaxconn. */
+  readonly backlog: number
+  /** Opened for us by a service manager: used in place of sockets of our own. */
+  readonly inherited?: readonly InheritedSocket[]
+  /** The worker threads listen; the addresses are only held. */
+  readonly reserveOnly?: boolean
 }
 
 /**
@@ -39,72 +46,63 @@ export class Listeners {
    * Take the addresses, all of them or none.
    * @throws OperatorError naming the address that cannot be had
    */
-  static bind(addresses: readonly HostPort[]): Listeners {
-    const listeners: Listener[] = []
-    for (const address of addresses) {
-      try {
-        const bound = new BoundSocket({ host: address.host, port: address.port })
-        const server = createServer({
-          pauseOnConnect: true,
-          allowHalfOpen: true,
-          noDelay: true,
-          keepAlive: true,
-          keepAliveInitialDelay: CLIENT_KEEP_ALIVE_MS,
-        })
-        listeners.push({ address: { host: address.host, port: bound.address().port }, bound, server })
-      } catch (cause) {
-        new Listeners(listeners).close()
-        throw cannotStart(address, cause)
-      }
+  static bind(addresses: readonly HostPort[], options: BindOptions): Listeners {
+    const { backlog, inherited = [], reserveOnly = false } = options
+    const opened: Listener[] = []
+    const keep = (listener: Listener): Listener => {
+      opened.push(listener)
+      return listener
     }
-    return new Listeners(listeners)
+    try {
+      const given = inherited.map((socket) => {
+        const listener = keep(InheritedListener.open(socket, backlog))
+        if (!addresses.some((address) => isSame(address, listener.address)))
+          throw notInBindTo(socket, listener.address)
+        return listener
+      })
+      const listeners = addresses.flatMap((address) => {
+        const own = given.filter((listener) => isSame(address, listener.address))
+        if (own.length > 0) return own
+        const ipv6Only = isIpv6Only(address, addresses)
+        if (reserveOnly) return keep(ReservedAddress.reserve(address, ipv6Only))
+        return keep(BoundListener.bind(address, { backlog, ipv6Only }))
+      })
+      return new Listeners(listeners)
+    } catch (error) {
+      for (const listener of opened) listener.close()
+      throw error
+    }
   }
 
-  /** With the real ports, where 0 was asked for. */
+  /** With the real ports, where 0 was asked for; in the order of `bind-to`. */
   get addresses(): readonly HostPort[] {
     return this.#listeners.map((listener) => listener.address)
   }
 
   /** @throws OperatorError when an address that could be taken cannot be listened on after all */
   async listen(events: ListenerEvents): Promise<void> {
-    for (const listener of this.#listeners) {
-      const { server, bound, address } = listener
-      if (bound === null) continue
-      server.on('connection', events.onSocket)
-      listener.bound = null
-      server.listen(bound, events.backlog)
-      try {
-        await once(server, 'listening')
-      } catch (cause) {
-        this.close()
-        throw cannotStart(address, cause)
-      }
-      keepAccepting(server, address, events)
+    try {
+      for (const listener of this.#listeners) await listener.listen(events)
+    } catch (error) {
+      this.close()
+      throw error
     }
   }
 
   /** Accept no more. Sockets that were handed over are not touched. Calling it twice is fine. */
   close(): void {
-    for (const listener of this.#listeners) {
-      listener.bound?.close()
-      listener.bound = null
-      listener.server.close()
-    }
+    for (const listener of this.#listeners) listener.close()
   }
 }
 
-function keepAccepting(server: Server, address: HostPort, events: ListenerEvents): void {
-  let lastLoggedMs = -Infinity
-  server.on('error', (error) => {
-    events.onAcceptError()
-    const nowMs = performance.now()
-    if (nowMs - lastLoggedMs < ACCEPT_ERROR_LOG_INTERVAL_MS) return
-    lastLoggedMs = nowMs
-    events.log.warn({ bind: formatHostPort(address), error: error.message }, 'cannot accept a connection')
-  })
+/** What clients are told to connect to is `bind-to`: a socket elsewhere is a mistake in one of the two files. */
+function notInBindTo({ fd, name }: InheritedSocket, address: HostPort): OperatorError {
+  return new OperatorError(
+    `the service manager listens on ${formatHostPort(address)} for us (descriptor ${fd}, ${name}), which is not in ` +
+      'bind-to: name the same addresses in both',
+  )
 }
 
-function cannotStart(address: HostPort, cause: unknown): OperatorError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new OperatorError(`cannot start proxy on ${formatHostPort(address)}: ${reason}`, { cause })
+function isSame(one: HostPort, other: HostPort): boolean {
+  return one.port === other.port && canonicalizeIp(one.host) === canonicalizeIp(other.host)
 }

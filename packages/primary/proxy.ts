@@ -10,6 +10,7 @@ import { httpGet } from './http-client.ts'
 import { createFetchList } from './ip-lists/fetch-list.ts'
 import { IpLists } from './ip-lists/ip-lists.ts'
 import { listCacheDirectories, ListCache } from './ip-lists/list-cache.ts'
+import type { InheritedSocket } from './inherited-sockets.ts'
 import { Listeners } from './listener.ts'
 import { SharedState } from './shared-state.ts'
 import type { SampledFamily } from './stats/families.ts'
@@ -39,6 +40,8 @@ export interface ProxyOptions {
   readonly stopping?: AbortSignal
   /** Where downloaded IP lists may be kept over restarts, in place of the usual places. */
   readonly cacheDirectories?: readonly string[]
+  /** Listening sockets that a service manager has opened for us. */
+  readonly inherited?: readonly InheritedSocket[]
   /** Module of the worker threads in place of our own. */
   readonly workerEntry?: string
   /** Where the addresses of data centres are published, in place of Telegram's own site. */
@@ -97,7 +100,13 @@ export class RunningProxy {
     this.#level = options.log.level
     this.#startedAtMs = Date.now()
     this.#log = createLogger(options.log, 'proxy')
-    this.#listeners = Listeners.bind(config.bindTo)
+    const { inherited = [] } = options
+    // A socket of the service manager's is one for all threads: the primary accepts on it.
+    const threadsAccept = config.reusePort && inherited.length === 0
+    if (config.reusePort && !threadsAccept)
+      this.#log.warn('reuse-port has no effect on sockets of the service manager')
+    const backlog = config.listenBacklog
+    this.#listeners = Listeners.bind(config.bindTo, { backlog, inherited, reserveOnly: threadsAccept })
     this.listening = this.#listeners.addresses
     this.#state = new SharedState(config, this.#log)
     this.#routing = new Routing(config)
@@ -129,6 +138,7 @@ export class RunningProxy {
         ipFilter: this.#ipLists.values,
         config: this.#config,
         listening: this.listening,
+        accept: threadsAccept ? { addresses: this.listening, backlog } : null,
         startedAtMs: this.#startedAtMs,
         log: { ...options.log, level: this.#level },
       }),
@@ -185,7 +195,6 @@ export class RunningProxy {
     await this.#listeners.listen({
       onSocket: (socket) => this.#handOffs.take(socket),
       onAcceptError: () => this.#state.countAcceptError(),
-      backlog: this.#config.listenBacklog,
       log: this.#log,
     })
     this.#isAccepting = true

@@ -33,7 +33,8 @@ export class WorkerThread {
   /** Connections it holds, those on their way included. */
   get load(): number {
     // Of a dead thread the closed count stands until it is forgotten: the difference would be below zero.
-    return this.#port === null ? 0 : this.#handedOver - this.#sums.closed(this.index)
+    if (this.#port === null) return 0
+    return this.#handedOver - this.#sums.closed(this.index) + this.#sums.accepted(this.index)
   }
 
   /** How often the thread in this place died and was replaced. */

@@ -12,7 +12,7 @@ export interface ProxyConfig {
   readonly bindTo: readonly HostPort[]
   /** Length of the queue of connections that the kernel has accepted and we have not. */
   readonly listenBacklog: number
-  /** Several processes may listen on the same address. */
+  /** Every thread listens for itself; other processes may do so too. */
   readonly reusePort: boolean
   /** Every client connection begins with a PROXY header. */
   readonly proxyProtocolListener: boolean

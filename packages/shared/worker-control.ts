@@ -24,6 +24,8 @@ export interface WorkerBoot {
   readonly users: readonly UserEntry[]
   /** Where we listen, for the loop guard of domain fronting (decision W16). */
   readonly listening: readonly HostPort[]
+  /** On which addresses the thread accepts by itself (`reuse-port`); null: the primary does. */
+  readonly accept: AcceptBoot | null
   /** Unix time of the process start: hellos from before it cannot be checked for replays (decision W3). */
   readonly startedAtMs: number
   readonly counters: CountersMemory
@@ -35,6 +37,11 @@ export interface WorkerBoot {
   readonly health: HealthMemory
   readonly routing: RoutingValues
   readonly log: LogTarget
+}
+
+export interface AcceptBoot {
+  readonly addresses: readonly HostPort[]
+  readonly backlog: number
 }
 
 /** What the primary knows of the ways to Telegram beside the configuration. */

@@ -21,7 +21,7 @@ export default async function serve({ boot, handOffPort, controlPort }: ServeTas
   const drained = Promise.withResolvers<void>()
   const thread = new Thread(boot, handOffPort, isShared ? createReadBuffers() : null, drained.resolve)
   if (!isShared) thread.log.warn('this Node cannot share read buffers: relaying costs more CPU')
-  thread.start()
+  await thread.start()
   expose(thread, createEndpoint(controlPort))
   await drained.promise
   thread.stop()

@@ -8,8 +8,9 @@ import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import { IpFilter, type IpFilterValues } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
-import { admitFronting, CounterRow, leaveFronting } from '#shared/state/counters'
+import { CounterRow, leavePlace, takePlace } from '#shared/state/counters'
 import { histogram, HistogramRow } from '#shared/state/histogram'
+import { plainAddress } from '#shared/network'
 import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
@@ -20,6 +21,7 @@ import { Connection, type Peer } from './connection.ts'
 import { Dialers } from './dialers.ts'
 import { HelloCheck } from './fake-tls/hello-check.ts'
 import { LoopMeter } from './loop-meter.ts'
+import { OwnListeners } from './own-listeners.ts'
 import { ByteSocket } from './socket/byte-socket.ts'
 import { connectSocket } from './socket/connect-socket.ts'
 import type { ReadBuffers } from './socket/read-buffers.ts'
@@ -27,6 +29,9 @@ import { WriteSlots } from './socket/write-slots.ts'
 import { TrustedNetworks } from './trusted-networks.ts'
 import { Turns } from './turns.ts'
 import { Warnings } from './warnings.ts'
+
+const ACCEPT_ERRORS = slot('accept_errors')
+const CONCURRENCY_LIMITED = slot('concurrency_limited')
 
 /** Deadlines are counted in seconds: every fourth tick looks at them. */
 const TICKS_PER_SWEEP = 4
@@ -65,6 +70,8 @@ export class Thread implements WorkerControl {
   #trustedProxies: TrustedNetworks
   #ticks: number
   #timer: NodeJS.Timeout | null
+  /** There when the thread accepts by itself. */
+  #listeners: OwnListeners | null
   #received: number
   /** Hand-offs that must have come in before the thread may finish, or null while it serves. */
   #drainAfter: number | null
@@ -111,14 +118,23 @@ export class Thread implements WorkerControl {
     this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
     this.#ticks = 0
     this.#timer = null
+    this.#listeners = null
     this.#received = 0
     this.#drainAfter = null
   }
 
-  /** Begin to take hand-offs. */
-  start(): void {
+  /** Begin to take hand-offs, or to accept. */
+  async start(): Promise<void> {
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
-    this.#port.on('message', (handOff: HandOff) => this.#accept(handOff))
+    this.#port.on('message', (handOff: HandOff) => this.#takeOver(handOff))
+    const { accept } = this.#boot
+    if (accept === null) return
+    this.#listeners = await OwnListeners.listen({
+      ...accept,
+      log: this.log,
+      onAcceptError: () => this.counters.add(ACCEPT_ERRORS, 1),
+      onSocket: (socket) => this.#accept(socket),
+    })
   }
 
   stop(): void {
@@ -136,6 +152,7 @@ export class Thread implements WorkerControl {
   }
 
   drain(handedOver: number): void {
+    this.#listeners?.close()
     this.#drainAfter = handedOver
     this.#finishIfDrained()
   }
@@ -180,11 +197,12 @@ export class Thread implements WorkerControl {
   }
 
   admitFronting(): boolean {
-    return admitFronting(this.#boot.counters, this.#boot.thread, this.#config.domainFronting.maxConnections)
+    const { counters, thread } = this.#boot
+    return takePlace(counters, 'fronting', thread, this.#config.domainFronting.maxConnections)
   }
 
   leaveFronting(): void {
-    leaveFronting(this.#boot.counters, this.#boot.thread)
+    leavePlace(this.#boot.counters, 'fronting', this.#boot.thread)
   }
 
   /** Position of a dialled address in the per-address counters; the last one is for those that have none. */
@@ -203,11 +221,37 @@ export class Thread implements WorkerControl {
   /** A connection has ended. */
   forget(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
-    this.counters.addClosed()
+    const { accept, counters, thread } = this.#boot
+    if (accept === null) this.counters.addClosed()
+    else leavePlace(counters, 'accepted', thread)
     this.#finishIfDrained()
   }
 
-  #accept({ socket, remoteAddress, remotePort, userHint, mustFront, acceptedAtMs }: HandOff): void {
+  /** A client came to the thread itself: the limit over all of them holds here as in the primary. */
+  #accept(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket
+    if (remoteAddress === undefined || remotePort === undefined) {
+      socket.destroy() // reset before we could look at it
+      return
+    }
+    const { counters, thread } = this.#boot
+    const address = plainAddress(remoteAddress)
+    if (!takePlace(counters, 'accepted', thread, this.#config.concurrency)) {
+      this.counters.add(CONCURRENCY_LIMITED, 1)
+      this.log.debug({ ip: address }, 'connection was concurrency limited')
+      socket.destroy()
+      return
+    }
+    this.#serve(socket, {
+      address,
+      port: remotePort,
+      userHint: this.hints.find(address),
+      hintedBy: 'thread',
+      mustFront: false,
+    })
+  }
+
+  #takeOver({ socket, remoteAddress, remotePort, userHint, mustFront, acceptedAtMs }: HandOff): void {
     this.#received += 1
     this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
     this.#serve(socket, { address: remoteAddress, port: remotePort, userHint, hintedBy: 'primary', mustFront })

@@ -7,7 +7,7 @@ import { Thread } from '#worker/thread'
 export default async function serve({ boot, handOffPort, controlPort }: ServeTask): Promise<void> {
   const drained = Promise.withResolvers<void>()
   const thread = new Thread(boot, handOffPort, null, drained.resolve)
-  thread.start()
+  await thread.start()
   expose(thread, createEndpoint(controlPort))
   await drained.promise
   thread.stop()

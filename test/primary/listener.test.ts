@@ -12,6 +12,7 @@ import { OperatorError } from '#shared/errors'
 import { LIVENESS_MS } from '../support/socket-pair.ts'
 
 const LIMIT = { timeout: LIVENESS_MS }
+const OPTIONS = { backlog: 16 }
 const ANY: HostPort = { host: '127.0.0.1', port: 0 }
 
 interface Recorded extends ListenerEvents {
@@ -30,7 +31,6 @@ function record(t: TestContext): Recorded {
   const recorded: Recorded = {
     sockets,
     acceptErrors: 0,
-    backlog: 16,
     lines,
     log: log as unknown as Logger,
     onAcceptError: () => (recorded.acceptErrors += 1),
@@ -45,7 +45,7 @@ function record(t: TestContext): Recorded {
 }
 
 function bind(t: TestContext, addresses: readonly HostPort[]): Listeners {
-  const listeners = Listeners.bind(addresses)
+  const listeners = Listeners.bind(addresses, OPTIONS)
   t.after(() => listeners.close())
   return listeners
 }
@@ -97,7 +97,7 @@ test('a taken address is an error that names it, and frees those taken with it',
   const [taken] = other.addresses
   assert.ok(taken)
   assert.throws(
-    () => Listeners.bind([{ host: '127.0.0.2', port: taken.port }, taken]),
+    () => Listeners.bind([{ host: '127.0.0.2', port: taken.port }, taken], OPTIONS),
     (error) => {
       assert.ok(error instanceof OperatorError)
       assert.match(
@@ -124,7 +124,7 @@ test(
 )
 
 test('an address that is not of this machine is an error that names it', () => {
-  assert.throws(() => Listeners.bind([{ host: '192.0.2.1', port: 0 }]), {
+  assert.throws(() => Listeners.bind([{ host: '192.0.2.1', port: 0 }], OPTIONS), {
     name: 'OperatorError',
     message: /^cannot start proxy on 192\.0\.2\.1:0: /,
   })
@@ -188,12 +188,11 @@ import { closeSync, openSync } from 'node:fs'
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { Listeners } from '#primary/listener'
-const listeners = Listeners.bind([{ host: '127.0.0.1', port: 0 }])
+const listeners = Listeners.bind([{ host: '127.0.0.1', port: 0 }], { backlog: 16 })
 let accepted = 0
 await listeners.listen({
   log: { warn() {} },
   onAcceptError() {},
-  backlog: 16,
   onSocket: (socket) => { accepted += 1; socket.destroy() },
 })
 const { port } = listeners.addresses[0]

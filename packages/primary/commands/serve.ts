@@ -1,6 +1,7 @@
 import type { ReadConfig } from '#primary/config/read'
 import { formatConfigWarning } from '#primary/config/warning'
 import { ExitCode } from '#primary/exit'
+import { takeInheritedSockets } from '#primary/inherited-sockets'
 import { type RunningProxy, startProxy } from '#primary/proxy'
 import { createLogger } from '#shared/logger'
 import type { LogTarget } from '#shared/worker-control'
@@ -37,6 +38,7 @@ export async function serve(
       warning.message ?? `configuration: ${formatConfigWarning(warning)}`,
     )
 
+  const inherited = takeInheritedSockets(process.env, process.pid, log)
   const stopping = new AbortController()
   let firstSignalMs = 0
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -53,7 +55,7 @@ export async function serve(
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal)
   let stopReloading = (): void => {}
   try {
-    const starting = startProxy(file.config, { log: options.log, stopping: stopping.signal })
+    const starting = startProxy(file.config, { log: options.log, stopping: stopping.signal, inherited })
     stopReloading = reloadOnSignal(starting, file, log)
     const proxy = await starting
     void warnAboutSni(file.config, log)

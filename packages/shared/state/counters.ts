@@ -3,13 +3,13 @@
  * asks. BigInt64 cells, because only Atomics on integers promise that a 64-bit number is never seen half written.
  *
  *   Int64 cells                                   one row, padded to whole pairs of cache lines
- *   | row 0 | … | row workers | retired row |     | closed | fronting (Int32) | slot 0 … slot SLOT_COUNT-1 | pad |
+ *   | row 0 | … | row workers | retired row |     | closed | places (2 × Int32) | slot 0 … slot SLOT_COUNT-1 | pad |
  */
 import { BugError } from '../errors.ts'
 import { listGaugeSlots, SLOT_COUNT } from './layout.ts'
 
 const CLOSED = 0
-const FRONTING = 1
+const PLACES = 1
 const FIRST_SLOT = 2
 /** 128 bytes: two cache lines, which the prefetcher loads as one; rows must not share them. */
 const ROW_ALIGNMENT_CELLS = 16
@@ -116,9 +116,17 @@ export class CounterSums {
     return Number(Atomics.load(this.#cells, rowStart(this.#memory, row) + CLOSED))
   }
 
+  /** Connections that the thread of this row has accepted by itself and holds. */
+  accepted(row: number): number {
+    return Atomics.load(
+      new Int32Array(this.#memory.buffer),
+      placeCell(rowStart(this.#memory, row), 'accepted'),
+    )
+  }
+
   /**
    * The thread of this row is dead: its counters are kept in the retired row, its gauges, its closed count and its
-   * places of the fronting limit are gone. Call it before the thread is replaced.
+   * places of limits are gone. Call it before the thread is replaced.
    */
   retire(row: number): void {
     const start = rowStart(this.#memory, row)
@@ -128,40 +136,47 @@ export class CounterSums {
       if (this.#gauges[slot] === 0 && value !== 0n) Atomics.add(this.#cells, retired + slot, value)
     }
     Atomics.store(this.#cells, start + CLOSED, 0n)
-    Atomics.store(this.#cells, start + FRONTING, 0n)
+    Atomics.store(this.#cells, start + PLACES, 0n)
   }
 }
 
+/** Limits over all threads, each counted in one half of an Int64 cell. */
+const PLACE_HALVES = { fronting: 0, accepted: 1 } as const
 /**
- * Take a place for a fronted connection, of `limit` over all threads (decision W16). Each thread counts its own places
- * and claims one before it adds up everybody's: of the claims that are held at any moment the last one saw all the
- * others, so there is never one too many, and a thread that dies leaves nothing behind but its own count.
+ * `fronting`: connections handed on to the fronting site (decision W16). `accepted`: connections that the threads have
+ * accepted by themselves (`reuse-port`), held against `concurrency`.
  */
-export function admitFronting(memory: CountersMemory, row: number, limit: number): boolean {
+export type PlaceKind = keyof typeof PLACE_HALVES
+
+/**
+ * Take a place, of `limit` over all threads. Each thread counts its own places and claims one before it adds up
+ * everybody's: of the claims that are held at any moment the last one saw all the others, so there is never one too
+ * many, and a thread that dies leaves nothing behind but its own count.
+ */
+export function takePlace(memory: CountersMemory, kind: PlaceKind, row: number, limit: number): boolean {
   const cells = new Int32Array(memory.buffer)
-  const own = frontingCell(rowStart(memory, row))
-  for (let attempt = 0; attempt < FRONTING_ATTEMPTS; attempt++) {
-    if (sumFronting(memory, cells) >= limit) return false
+  const own = placeCell(rowStart(memory, row), kind)
+  for (let attempt = 0; attempt < PLACE_ATTEMPTS; attempt++) {
+    if (sumPlaces(memory, cells, kind) >= limit) return false
     Atomics.add(cells, own, 1)
-    if (sumFronting(memory, cells) <= limit) return true
+    if (sumPlaces(memory, cells, kind) <= limit) return true
     Atomics.sub(cells, own, 1)
   }
   return false
 }
 
 /** Give a place back. */
-export function leaveFronting(memory: CountersMemory, row: number): void {
-  Atomics.sub(new Int32Array(memory.buffer), frontingCell(rowStart(memory, row)), 1)
+export function leavePlace(memory: CountersMemory, kind: PlaceKind, row: number): void {
+  Atomics.sub(new Int32Array(memory.buffer), placeCell(rowStart(memory, row), kind), 1)
 }
 
-/** Threads that claim the last place together all withdraw and try again; after this many times the site is busy. */
-const FRONTING_ATTEMPTS = 16
+/** Threads that claim the last place together all withdraw and try again; after this many times there is none. */
+const PLACE_ATTEMPTS = 16
 
-/** The low half of the Int64 cell. */
-const frontingCell = (start: number): number => (start + FRONTING) * 2
+const placeCell = (start: number, kind: PlaceKind): number => (start + PLACES) * 2 + PLACE_HALVES[kind]
 
-function sumFronting(memory: CountersMemory, cells: Int32Array): number {
+function sumPlaces(memory: CountersMemory, cells: Int32Array, kind: PlaceKind): number {
   let sum = 0
-  for (let row = 0; row < memory.rows; row++) sum += Atomics.load(cells, frontingCell(row * ROW_CELLS))
+  for (let row = 0; row < memory.rows; row++) sum += Atomics.load(cells, placeCell(row * ROW_CELLS, kind))
   return sum
 }

@@ -1,7 +1,7 @@
 /** A worker thread that writes counters without pause. */
 import { parentPort, workerData } from 'node:worker_threads'
 
-import { admitFronting, CounterRow, leaveFronting, type CountersMemory } from '#shared/state/counters'
+import { takePlace, CounterRow, leavePlace, type CountersMemory } from '#shared/state/counters'
 
 interface Data {
   readonly memory: CountersMemory
@@ -25,11 +25,11 @@ for (let turn = 0; turn < data.turns; turn++) {
     row.publish()
   } else if (data.work === 'close') {
     row.addClosed()
-  } else if (admitFronting(data.memory, data.row, data.limit)) {
+  } else if (takePlace(data.memory, 'fronting', data.row, data.limit)) {
     if (Atomics.add(inside, 0, 1) >= data.limit) Atomics.add(inside, 1, 1)
     Atomics.add(inside, 2, 1)
     Atomics.sub(inside, 0, 1)
-    leaveFronting(data.memory, data.row)
+    leavePlace(data.memory, 'fronting', data.row)
   }
 }
 parentPort?.postMessage('done')

@@ -2,13 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { BugError } from '#shared/errors'
-import {
-  admitFronting,
-  CounterRow,
-  CounterSums,
-  createCountersMemory,
-  leaveFronting,
-} from '#shared/state/counters'
+import { takePlace, CounterRow, CounterSums, createCountersMemory, leavePlace } from '#shared/state/counters'
 import { dcSlot, slot, SLOT_COUNT } from '#shared/state/layout'
 
 import { TestThread } from './run-thread.ts'
@@ -136,7 +130,7 @@ test('the limit of fronted connections holds over all threads', async () => {
   assert.ok(admitted !== undefined && admitted > 50_000)
   // Nothing was lost or left over: exactly `limit` places are free.
   assert.deepEqual(
-    [0, 1, 2].map((row) => admitFronting(memory, row, limit)),
+    [0, 1, 2].map((row) => takePlace(memory, 'fronting', row, limit)),
     [true, true, false],
   )
   await Promise.all(threads.map((thread) => thread.exit()))
@@ -145,15 +139,15 @@ test('the limit of fronted connections holds over all threads', async () => {
 test('the fronting places of a dead thread are given back', () => {
   const memory = createCountersMemory(2)
   const sums = new CounterSums(memory)
-  assert.ok(admitFronting(memory, 0, 2))
-  assert.ok(admitFronting(memory, 1, 2))
-  assert.ok(!admitFronting(memory, 1, 2))
+  assert.ok(takePlace(memory, 'fronting', 0, 2))
+  assert.ok(takePlace(memory, 'fronting', 1, 2))
+  assert.ok(!takePlace(memory, 'fronting', 1, 2))
   sums.retire(0)
-  assert.ok(admitFronting(memory, 1, 2))
-  assert.ok(!admitFronting(memory, 0, 2))
-  leaveFronting(memory, 1)
-  assert.ok(admitFronting(memory, 0, 2))
-  assert.ok(!admitFronting(memory, 0, 0))
+  assert.ok(takePlace(memory, 'fronting', 1, 2))
+  assert.ok(!takePlace(memory, 'fronting', 0, 2))
+  leavePlace(memory, 'fronting', 1)
+  assert.ok(takePlace(memory, 'fronting', 0, 2))
+  assert.ok(!takePlace(memory, 'fronting', 0, 0))
 })
 
 test('a row that does not exist is a bug', () => {
@@ -161,6 +155,6 @@ test('a row that does not exist is a bug', () => {
   for (const row of [-1, 3, 0.5]) {
     assert.throws(() => new CounterRow(memory, row), BugError)
     assert.throws(() => new CounterSums(memory).retire(row), BugError)
-    assert.throws(() => admitFronting(memory, row, 5), BugError)
+    assert.throws(() => takePlace(memory, 'fronting', row, 5), BugError)
   }
 })

@@ -75,8 +75,7 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'restart',
-    pending: true,
-    help: 'Let other processes listen on the same addresses.',
+    help: 'Every worker thread accepts by itself; other processes may listen there too.',
   },
   'proxy-protocol-listener': {
     ...BOOLEAN,

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
+import { Faults, FAULTY_SERVE } from '../support/faults.ts'
+import { encodeV1 } from '../support/proxy-header.ts'
+import { RawPeer } from './raw-peer.ts'
+import { readMetric, startWorld, waitMetric, waitUntil, type World } from './world.ts'
+
+const timeout = 60_000
+
+function connect({ proxy, secret }: World): Promise<FakeTlsClient> {
+  return connectFakeTls({ port: proxy.port, secret, dc: 2 })
+}
+
+async function echo(client: FakeTlsClient): Promise<void> {
+  client.write(Buffer.from('are you there?'))
+  assert.equal((await client.read(14)).toString(), 'are you there?')
+}
+
+test(
+  'every thread accepts for itself; one that dies takes its own along and comes back',
+  { timeout },
+  async (t) => {
+    const world = await startWorld(t, { workers: 2, workerEntry: FAULTY_SERVE, config: { reusePort: true } })
+    const { proxy } = world
+    const faults = new Faults(proxy.port)
+    t.after(() => faults.close())
+    const clients = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
+    await Promise.all(clients.map(echo))
+    await waitMetric(proxy, 'mtg_client_connections', {}, clients.length)
+
+    const restarted = faults.next((report) => report.kind === 'started')
+    faults.inject(0, { kind: 'exit' })
+    await restarted
+    await waitUntil(
+      () => clients.some((client) => client.socket.destroyed || client.socket.readableEnded),
+      'a death',
+    )
+    await waitMetric(proxy, 'mtg_worker_restarts', {}, 1)
+    const left = readMetric(await proxy.metrics(), 'mtg_client_connections')
+    assert.ok(left > 0 && left < clients.length, `${left} of ${clients.length} were with the other thread`)
+    await proxy.statsWhen((stats) => stats.total_connections === left)
+    const served = await Promise.allSettled(clients.map(echo))
+    assert.equal(served.filter(({ status }) => status === 'fulfilled').length, left)
+    for (const client of clients) client.destroy()
+
+    // Both again: a hash of the ports decides, and 40 of them never fall on one thread.
+    await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+    const again = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
+    faults.inject(1, { kind: 'exit' })
+    await waitMetric(proxy, 'mtg_worker_restarts', {}, 2)
+    const stayed = readMetric(await proxy.metrics(), 'mtg_client_connections')
+    assert.ok(stayed > 0 && stayed < again.length, `${stayed} of ${again.length} were with the first thread`)
+    for (const client of again) client.destroy()
+  },
+)
+
+test('concurrency holds to the connection over all threads, and places come free', { timeout }, async (t) => {
+  const concurrency = 25
+  const world = await startWorld(t, {
+    workers: 2,
+    workerEntry: FAULTY_SERVE,
+    config: { reusePort: true, concurrency },
+  })
+  const { proxy } = world
+  const knock = async (count: number): Promise<RawPeer[]> => {
+    const peers = await Promise.all(Array.from({ length: count }, () => RawPeer.connect(proxy.port)))
+    return peers
+  }
+  const isOpen = (peer: RawPeer): boolean => !peer.hasEnded && !peer.socket.closed
+  const peers = await knock(200)
+  await waitUntil(() => peers.filter(isOpen).length <= concurrency, 'the others were closed')
+  await waitMetric(proxy, 'mtg_client_connections', {}, concurrency)
+  await waitMetric(proxy, 'mtg_concurrency_limited', {}, 200 - concurrency)
+  const open = peers.filter(isOpen)
+  assert.equal(open.length, concurrency)
+
+  for (const peer of open.slice(0, 5)) peer.socket.destroy()
+  await waitMetric(proxy, 'mtg_client_connections', {}, concurrency - 5)
+  const more = await knock(30)
+  await waitMetric(proxy, 'mtg_concurrency_limited', {}, 200 - concurrency + 25)
+  assert.equal(more.filter(isOpen).length, 5)
+
+  // A dead thread gives back what it held, not more and not less.
+  const faults = new Faults(proxy.port)
+  t.after(() => faults.close())
+  faults.inject(0, { kind: 'throw' })
+  await waitMetric(proxy, 'mtg_worker_restarts', {}, 1)
+  await waitUntil(
+    () => proxy.logLines().filter(({ message }) => message === 'worker thread died').length === 1,
+    'death',
+  )
+  const left = readMetric(await proxy.metrics(), 'mtg_client_connections')
+  assert.ok(left < concurrency)
+  const late = await knock(40)
+  await waitMetric(proxy, 'mtg_client_connections', {}, concurrency)
+  await waitUntil(() => late.filter(isOpen).length === concurrency - left, 'its places were taken again')
+  for (const peer of [...peers, ...more, ...late]) peer.socket.destroy()
+})
+
+test(
+  'the limit may change, and PROXY headers name the client, with own listeners too',
+  { timeout },
+  async (t) => {
+    const world = await startWorld(t, {
+      workers: 2,
+      config: { reusePort: true, proxyProtocolListener: true },
+    })
+    const { proxy, secret } = world
+    const preamble = encodeV1('2001:db8::7', 1)
+    const client = await connectFakeTls({ port: proxy.port, secret, dc: 2, preamble })
+    await waitMetric(proxy, 'mtg_client_connections', { ip_family: 'ipv6' }, 1)
+    await proxy.running.reload({ ...proxy.config, concurrency: 1 })
+    const refused = await RawPeer.connect(proxy.port)
+    await refused.waitOver()
+    await waitMetric(proxy, 'mtg_concurrency_limited', {}, 1)
+    await echo(client)
+    client.destroy()
+  },
+)
+
+test('a stop ends accepting in every thread and lets connections finish', { timeout }, async (t) => {
+  const world = await startWorld(t, { workers: 2, config: { reusePort: true } })
+  const clients = await Promise.all(Array.from({ length: 10 }, () => connect(world)))
+  const stopped = world.proxy.running.stop()
+  await waitUntil(
+    () =>
+      RawPeer.connect(world.proxy.port).then(
+        (peer) => (peer.socket.destroy(), false),
+        () => true,
+      ),
+    'nobody listens',
+  )
+  await Promise.all(clients.map(echo))
+  for (const client of clients) client.end()
+  await stopped
+})
