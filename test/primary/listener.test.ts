@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { Listeners, type ListenerEvents } from '#primary/listener'
 import type { HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
+import { findFreePort } from '../support/free-port.ts'
 import { LIVENESS_MS } from '../support/socket-pair.ts'
 
 const LIMIT = { timeout: LIVENESS_MS }
@@ -180,6 +181,57 @@ test('accept errors are counted, logged once a second, and never end accepting',
   const next = events.nextSocket()
   dial(t, address)
   await next
+})
+
+test('[::] takes IPv4 clients too', LIMIT, async (t) => {
+  const listeners = bind(t, [{ host: '::', port: 0 }])
+  const events = record(t)
+  await listeners.listen(events)
+  const { port } = listeners.addresses[0] ?? assert.fail('no address')
+  for (const [host, remote] of [
+    ['127.0.0.1', '::ffff:127.0.0.1'],
+    ['::1', '::1'],
+  ] as const) {
+    const next = events.nextSocket()
+    dial(t, { host, port })
+    assert.equal((await next).remoteAddress, remote)
+  }
+})
+
+for (const reserveOnly of [false, true]) {
+  test(
+    `0.0.0.0 and [::] of one port are one socket each, reserved only: ${reserveOnly}`,
+    LIMIT,
+    async (t) => {
+      const port = await findFreePort()
+      const addresses = [
+        { host: '0.0.0.0', port },
+        { host: '::', port },
+      ]
+      for (const order of [addresses, addresses.toReversed()]) {
+        const listeners = Listeners.bind(order, { backlog: 16, reserveOnly })
+        t.after(() => listeners.close())
+        const events = record(t)
+        await listeners.listen(events)
+        assert.deepEqual(listeners.addresses, order)
+        if (!reserveOnly) {
+          const next = events.nextSocket()
+          dial(t, { host: '127.0.0.1', port })
+          assert.equal((await next).remoteAddress, '127.0.0.1')
+        } else assert.equal(await isRefused(t, { host: '127.0.0.1', port }), true)
+        listeners.close()
+      }
+    },
+  )
+}
+
+test('a reserved address that somebody has is an error that names it', LIMIT, async (t) => {
+  const other = bind(t, [ANY])
+  await other.listen(record(t))
+  assert.throws(() => Listeners.bind(other.addresses, { backlog: 16, reserveOnly: true }), {
+    name: 'OperatorError',
+    message: /^cannot start proxy on 127\.0\.0\.1:\d+: .*EADDRINUSE/,
+  })
 })
 
 /** Opens files until one is left, which a client of its own takes, so that none is left to accept it with. */
