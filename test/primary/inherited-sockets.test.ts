@@ -19,8 +19,7 @@ const HELLO_WITHOUT_KEY = Buffer.from('GET / HTTP/1.1\r\n\r\n')
 function take(env: NodeJS.ProcessEnv): { taken: unknown; warnings: unknown[] } {
   const warnings: unknown[] = []
   const log = { warn: (...line: unknown[]) => void warnings.push(line) }
-  // Of a logger nothing but `warn` is called here.
-  const taken = takeInheritedSockets(env, 42, log as unknown as Parameters<typeof takeInheritedSockets>[2])
+  const taken = takeInheritedSockets(env, 42, log)
   return { taken, warnings }
 }
 
