@@ -44,10 +44,13 @@ test(
     assert.equal(served.filter(({ status }) => status === 'fulfilled').length, left)
     for (const client of clients) client.destroy()
 
-    // Both again: a hash of the ports decides, and 40 of them never fall on one thread.
     await waitMetric(proxy, 'mtg_client_connections', {}, 0)
-    const again = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
-    faults.inject(1, { kind: 'exit' })
+  const ready = `http://127.0.0.1:${proxy.running.apiAddress?.port}/health/ready`
+  await waitUntil(async () => (await fetch(ready)).status === 200, 'both listen')
+  // Both again: a hash of the ports decides, and 40 of them never fall on one thread.
+  const again = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
+    await waitMetric(proxy, 'mtg_client_connections', {}, again.length)
+  faults.inject(1, { kind: 'exit' })
     await waitMetric(proxy, 'mtg_worker_restarts', {}, 2)
     const stayed = readMetric(await proxy.metrics(), 'mtg_client_connections')
     assert.ok(stayed > 0 && stayed < again.length, `${stayed} of ${again.length} were with the first thread`)
