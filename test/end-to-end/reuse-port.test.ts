@@ -45,12 +45,12 @@ test(
     for (const client of clients) client.destroy()
 
     await waitMetric(proxy, 'mtg_client_connections', {}, 0)
-  const ready = `http://127.0.0.1:${proxy.running.apiAddress?.port}/health/ready`
-  await waitUntil(async () => (await fetch(ready)).status === 200, 'both listen')
-  // Both again: a hash of the ports decides, and 40 of them never fall on one thread.
-  const again = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
+    const ready = `http://127.0.0.1:${proxy.running.apiAddress?.port}/health/ready`
+    await waitUntil(async () => (await fetch(ready)).status === 200, 'both listen')
+    // Both again: a hash of the ports decides, and 40 of them never fall on one thread.
+    const again = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
     await waitMetric(proxy, 'mtg_client_connections', {}, again.length)
-  faults.inject(1, { kind: 'exit' })
+    faults.inject(1, { kind: 'exit' })
     await waitMetric(proxy, 'mtg_worker_restarts', {}, 2)
     const stayed = readMetric(await proxy.metrics(), 'mtg_client_connections')
     assert.ok(stayed > 0 && stayed < again.length, `${stayed} of ${again.length} were with the first thread`)
@@ -83,6 +83,7 @@ test('concurrency holds to the connection over all threads, and places come free
   const more = await knock(30)
   await waitMetric(proxy, 'mtg_concurrency_limited', {}, 200 - concurrency + 25)
   assert.equal(more.filter(isOpen).length, 5)
+  await waitMetric(proxy, 'mtg_client_connections', {}, concurrency)
 
   // A dead thread gives back what it held, not more and not less.
   const faults = new Faults(proxy.port)

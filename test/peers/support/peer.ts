@@ -46,12 +46,15 @@ export class Peer {
   }
 }
 
+/** Whoever ends what was started: a test, or a script. */
+export type Owner = Pick<TestContext, 'after'>
+
 /**
  * Start a server of Debian's in the foreground; it is killed when the test ends.
  * @param command found on PATH, /usr/sbin included, where Debian keeps servers
  */
 export function startPeer(
-  t: TestContext,
+  t: Owner,
   command: string,
   args: readonly string[],
   options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
