@@ -75,7 +75,13 @@ export function startPeer(
 
 /** Run a program of Debian's to its end. Throws with its output when it fails. */
 export function runPeer(command: string, args: readonly string[], input = ''): string {
-  return execFileSync(command, args, { encoding: 'utf8', env: withServers(), input, timeout: LIMIT_MS })
+  return execFileSync(command, args, {
+    encoding: 'utf8',
+    env: withServers(),
+    input,
+    stdio: 'pipe',
+    timeout: LIMIT_MS,
+  })
 }
 
 function withServers(): NodeJS.ProcessEnv {

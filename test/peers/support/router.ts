@@ -139,9 +139,8 @@ function makeCertificate(folder: string, host: string): void {
 
 /** A browser's request through the router, by curl; `from` is the visitor's address. Throws when it fails. */
 export function browse(router: Router, host: string, path: string, from: string): string {
-  return runPeer('curl', [
-    ...['--silent', '--show-error', '--fail', '--max-time', '20', '--interface', from],
-    ...['--cacert', router.certificatePath, '--resolve', `${host}:${router.port}:127.0.0.1`],
-    `https://${host}:${router.port}${path}`,
-  ])
+  const limits = ['--silent', '--show-error', '--fail', '--max-time', '20']
+  const resolve = `${host}:${router.port}:127.0.0.1`
+  const visit = ['--interface', from, '--cacert', router.certificatePath, '--resolve', resolve]
+  return runPeer('curl', [...limits, ...visit, `https://${host}:${router.port}${path}`])
 }
