@@ -37,12 +37,12 @@ async function measure(bench: Bench, options: RunOptions): Promise<void> {
       console.log(`${bench.name}, fast-mode ${fastMode ? 'on' : 'off'}: ${bench.describe(median)}`)
     }
   }
-  const { workers, connections, count, totalMib, recordPayloadBytes } = options
+  const { workers, reusePort, connections, count, totalMib, recordPayloadBytes } = options
   console.log(
     JSON.stringify({
       bench: bench.name,
       node: process.versions.node,
-      options: { workers, connections, count, totalMib, recordPayloadBytes },
+      options: { workers, reusePort, connections, count, totalMib, recordPayloadBytes },
       medians,
       series,
     }),
@@ -96,6 +96,7 @@ const { argv } = yargs(hideBin(process.argv))
     workers: number('worker threads of the proxy', 1),
     runs: number('runs of each mode; the figures are medians', 3),
     'fast-mode': { type: 'boolean', default: true },
+    'reuse-port': { type: 'boolean', default: false, describe: 'every worker accepts for itself' },
     compare: { type: 'boolean', default: false, describe: 'both fast modes, run by run in turn' },
     json: { type: 'boolean', default: false, describe: 'the JSON line alone' },
   })
@@ -108,6 +109,7 @@ const values = await argv
 const numeric = values as unknown as Partial<Record<string, number>>
 await measure(findBench(String(values._[0])), {
   workers: values.workers,
+  reusePort: values['reuse-port'],
   runs: values.runs,
   fastMode: values['fast-mode'],
   compare: values.compare,

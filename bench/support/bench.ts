@@ -3,6 +3,7 @@ import type { CpuSeconds } from './process-usage.ts'
 /** What a bench may be asked for on the command line; each uses those it names. */
 export interface BenchOptions {
   readonly workers: number
+  readonly reusePort: boolean
   /** Connections held, or handshakes under way, at once. */
   readonly connections: number
   /** Handshakes, or idle pairs. */

@@ -21,6 +21,8 @@ const STOP_TIMEOUT_MS = 5000
 export interface ProxyOptions {
   readonly workers: number
   readonly fastMode: boolean
+  /** Every worker accepts for itself. */
+  readonly reusePort?: boolean
   readonly dcPort: number
   /** Users beside the one whose secret is used. */
   readonly otherUsers?: number
@@ -87,6 +89,7 @@ function buildConfig(options: ProxyOptions, port: number, secret: string): strin
   const api = options.apiPort === undefined ? '' : `api-bind-to = "127.0.0.1:${options.apiPort}"\n`
   return `bind-to = "127.0.0.1:${port}"
 ${api}concurrency = ${CONCURRENCY}
+reuse-port = ${options.reusePort ?? false}
 
 [secrets]
 bench = "${secret}"

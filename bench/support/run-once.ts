@@ -17,7 +17,7 @@ export async function runOnce(
   const dc = new Child('the data centre', DC_SCRIPT, bench.dcArguments(options))
   stack.defer(() => dc.stop())
   const dcPort = Number((await dc.next())['port'])
-  const proxy = await startProxy({ workers: options.workers, fastMode, dcPort })
+  const proxy = await startProxy({ workers: options.workers, reusePort: options.reusePort, fastMode, dcPort })
   stack.defer(() => proxy.stop())
   const target = JSON.stringify({ port: proxy.port, secret: proxy.secret })
   const load = new Child('the load', LOAD_SCRIPT, [bench.name, target, JSON.stringify(options)])

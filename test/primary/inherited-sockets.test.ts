@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
-import { BoundSocket } from 'node:net'
+import { type AddressInfo, BoundSocket, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -106,6 +107,26 @@ test(
     assert.equal(flags & 0o2000000, 0o2000000, info)
     program.child.kill('SIGTERM')
     assert.equal(await program.exit(), 0)
+  },
+)
+
+test(
+  'who comes before the program stands waits in the passed socket, and is served',
+  { timeout },
+  async (t) => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
+    // Node does not tell the descriptor of a server otherwise.
+    const { _handle: handle } = server as unknown as { _handle: { fd: number } }
+    const program = startWith(t, [handle.fd], buildConfig([port]))
+    server.close() // the socket lives on in the program, and nobody accepts yet
+    const early = await Promise.all(Array.from({ length: 8 }, () => connectRaw({ port })))
+    assert.equal(program.stdout, '')
+    for (const client of early) client.on('error', () => {}).end(HELLO_WITHOUT_KEY)
+    const finished = (): number => program.stdout.split('"Stream has been finished"').length - 1
+    while (finished() < early.length) await once(program.child.stdout ?? program.child, 'data')
+    for (const client of early) client.destroy()
   },
 )
 
