@@ -147,7 +147,7 @@ export class Connection {
   checkDeadline(): void {
     switch (this.#stage) {
       case 'proxy-header':
-        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS)) this.#input.expire()
+        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS) || this.#isOverdue()) this.#input.expire()
         return
       case 'hello':
       case 'frame':

@@ -179,6 +179,12 @@ test('a client and a site of two families are both sent as IPv6, the IPv4 one ma
   assert.equal(tail(buildProxyHeader(site, CLIENT)), `21210024${ipv6}${mapped}${ipv4}01bbc822`)
 })
 
+test('a zone of the client’s address is left out', () => {
+  const header = buildProxyHeader({ host: 'fe80::1%eth0', port: 1 }, { host: '::1', port: 2 })
+  const bare = buildProxyHeader({ host: 'fe80::1', port: 1 }, { host: '::1', port: 2 })
+  assert.deepEqual(header, bare)
+})
+
 test('what is built is read back, for any pair of addresses', () => {
   const address = fc.oneof(fc.ipV4(), fc.ipV6())
   fc.assert(

@@ -8,7 +8,6 @@ import { dialFront } from './dial-front.ts'
 /** A peer that never said a word gets no more silence than web servers grant. */
 const SILENT_IDLE_MS = 60_000
 
-const NO_HEADER = Buffer.alloc(0)
 const FRONTED = slot('domain_fronting')
 const FRONTED_NOW = {
   ipv4: slot('domain_fronting_connections', { ip_family: 'ipv4' }),
@@ -47,10 +46,9 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
     // At once, also for a client that is silent: the site then waits for a hello as long as it does for any visitor,
     // and not for a header as short as it may. The header is nobody's traffic.
     const { address: clientHost, port: clientPort } = connection.peer
-    const header = proxyProtocol
-      ? buildProxyHeader({ host: clientHost, port: clientPort }, address)
-      : NO_HEADER
-    const opening = Buffer.concat([header, received])
+    const opening = proxyProtocol
+      ? Buffer.concat([buildProxyHeader({ host: clientHost, port: clientPort }, address), received])
+      : received
     if (opening.length > 0) site.write(opening)
     relay.start(
       conveyRaw(tally, 'up', thread.counters, FROM_CLIENT, thread.clock),
