@@ -90,6 +90,8 @@ export class RunningProxy {
   #api: RunningHttpServer | null
   #metrics: RunningHttpServer | null
   #stateFile: StateFile | null
+  /** `reuse-port`. */
+  readonly #threadsAccept: boolean
   #isAccepting: boolean
   #statsd: Statsd | null
   #ticker: NodeJS.Timeout | null
@@ -102,11 +104,11 @@ export class RunningProxy {
     this.#log = createLogger(options.log, 'proxy')
     const { inherited = [] } = options
     // A socket of the service manager's is one for all threads: the primary accepts on it.
-    const threadsAccept = config.reusePort && inherited.length === 0
-    if (config.reusePort && !threadsAccept)
+    this.#threadsAccept = config.reusePort && inherited.length === 0
+    if (config.reusePort && !this.#threadsAccept)
       this.#log.warn('reuse-port has no effect on sockets of the service manager')
     const backlog = config.listenBacklog
-    this.#listeners = Listeners.bind(config.bindTo, { backlog, inherited, reserveOnly: threadsAccept })
+    this.#listeners = Listeners.bind(config.bindTo, { backlog, inherited, reserveOnly: this.#threadsAccept })
     this.listening = this.#listeners.addresses
     this.#state = new SharedState(config, this.#log)
     this.#routing = new Routing(config)
@@ -138,7 +140,9 @@ export class RunningProxy {
         ipFilter: this.#ipLists.values,
         config: this.#config,
         listening: this.listening,
-        accept: threadsAccept ? { addresses: this.listening, backlog } : null,
+        accept: this.#threadsAccept
+          ? { addresses: this.listening, backlog, fromStart: this.#isAccepting }
+          : null,
         startedAtMs: this.#startedAtMs,
         log: { ...options.log, level: this.#level },
       }),
@@ -198,6 +202,7 @@ export class RunningProxy {
       log: this.#log,
     })
     this.#isAccepting = true
+    if (this.#threadsAccept) await this.#pool.listen()
     this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
     this.#setAutoUpdate(this.#config.autoUpdate)
     this.#logStart()

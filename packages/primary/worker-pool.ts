@@ -4,7 +4,7 @@ import { wrap } from 'comlink'
 import { Piscina } from 'piscina'
 import type { Logger } from 'pino'
 import { createEndpoint } from '#shared/comlink-endpoint'
-import { BugError } from '#shared/errors'
+import { BugError, OperatorError } from '#shared/errors'
 import type { UserSeen } from '#shared/hand-off'
 import type { IpFilterValues } from '#shared/ip-filter'
 import type { CounterSums } from '#shared/state/counters'
@@ -124,6 +124,19 @@ export class WorkerPool {
   /** An IP list is another one now. Threads that start later begin with it. */
   setIpFilter(values: IpFilterValues): void {
     for (const worker of this.#workers) this.#tell(worker.control?.setIpFilter(values))
+  }
+
+  /**
+   * The threads accept from now on, each for itself (`reuse-port`).
+   * @throws OperatorError when one of them cannot
+   */
+  async listen(): Promise<void> {
+    try {
+      await Promise.all(this.#workers.map((worker) => worker.listen()))
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new OperatorError(`cannot start proxy: ${reason}`, { cause })
+    }
   }
 
   /** Threads finish when their last connection has ended. */

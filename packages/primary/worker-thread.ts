@@ -98,6 +98,11 @@ export class WorkerThread {
     this.#restarts += 1
   }
 
+  /** Resolves when the thread accepts by itself, or is gone: its successor begins so. */
+  async listen(): Promise<void> {
+    if (this.#control !== null) await Promise.race([this.#control.listen(), this.#gone.promise])
+  }
+
   /** Resolves when the thread has the new values, or is gone: its successor begins with them. */
   async reload(values: ReloadValues): Promise<void> {
     if (this.#control !== null) await Promise.race([this.#control.reload(values), this.#gone.promise])

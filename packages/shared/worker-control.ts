@@ -42,6 +42,8 @@ export interface WorkerBoot {
 export interface AcceptBoot {
   readonly addresses: readonly HostPort[]
   readonly backlog: number
+  /** The thread takes the place of one that has accepted; otherwise it waits for `listen`. */
+  readonly fromStart: boolean
 }
 
 /** What the primary knows of the ways to Telegram beside the configuration. */
@@ -74,6 +76,8 @@ export interface ReloadValues {
 export interface WorkerControl {
   /** Answers as soon as the thread serves. */
   ready(): true
+  /** Begin to accept, if the thread does so by itself. Calling it twice is fine. Rejects when an address cannot be had. */
+  listen(): Promise<void>
   /** Finish once `handedOver` hand-offs have come in (they travel on another port) and the last connection has ended. */
   drain(handedOver: number): void
   /** End every connection now. */

@@ -38,7 +38,13 @@ export async function learnClient(connection: Connection, input: HandshakeInput)
   countProxyHeader(thread, describe(version, source))
   if (source === null) return // the balancer itself: a health check
   const { host: address, port } = source
-  connection.setPeer({ address, port, userHint: thread.hints.find(address), hintedBy: 'thread', mustFront: false })
+  connection.setPeer({
+    address,
+    port,
+    userHint: thread.hints.find(address),
+    hintedBy: 'thread',
+    mustFront: false,
+  })
 }
 
 export function countProxyHeader(thread: Thread, outcome: Outcome): void {

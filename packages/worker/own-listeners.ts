@@ -20,28 +20,27 @@ export interface OwnListenersOptions extends AcceptErrorEvents {
  * waits in the queue of a thread that ends is lost with it; Linux does not give it to the others.
  */
 export class OwnListeners {
+  /** Rejects when one of the addresses cannot be listened on. */
+  readonly listening: Promise<void>
   readonly #servers: readonly Server[]
 
-  private constructor(servers: readonly Server[]) {
-    this.#servers = servers
-  }
-
-  /** Rejects when one of the addresses cannot be listened on; the thread then ends, and its sockets with it. */
-  static async listen(options: OwnListenersOptions): Promise<OwnListeners> {
-    const { addresses, backlog } = options
-    const servers = addresses.map(async (address) => {
-      const server = createListeningServer().on('connection', options.onSocket)
-      const ipv6Only = isIpv6Only(address, addresses)
-      server.listen({ host: address.host, port: address.port, backlog, ipv6Only, reusePort: true })
-      await once(server, 'listening')
-      keepAccepting(server, address, options)
-      return server
-    })
-    return new OwnListeners(await Promise.all(servers))
+  constructor(options: OwnListenersOptions) {
+    const { addresses } = options
+    this.#servers = addresses.map(() => createListeningServer().on('connection', options.onSocket))
+    const listening = addresses.map((address, index) => listen(this.#servers[index]!, address, options)) // one each
+    this.listening = Promise.all(listening).then(() => {})
   }
 
   /** Accept no more. Calling it twice is fine. */
   close(): void {
     for (const server of this.#servers) server.close()
   }
+}
+
+async function listen(server: Server, address: HostPort, options: OwnListenersOptions): Promise<void> {
+  const { host, port } = address
+  const ipv6Only = isIpv6Only(address, options.addresses)
+  server.listen({ host, port, backlog: options.backlog, ipv6Only, reusePort: true })
+  await once(server, 'listening')
+  keepAccepting(server, address, options)
 }

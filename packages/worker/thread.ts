@@ -123,18 +123,11 @@ export class Thread implements WorkerControl {
     this.#drainAfter = null
   }
 
-  /** Begin to take hand-offs, or to accept. */
+  /** Begin to take hand-offs. */
   async start(): Promise<void> {
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#port.on('message', (handOff: HandOff) => this.#takeOver(handOff))
-    const { accept } = this.#boot
-    if (accept === null) return
-    this.#listeners = await OwnListeners.listen({
-      ...accept,
-      log: this.log,
-      onAcceptError: () => this.counters.add(ACCEPT_ERRORS, 1),
-      onSocket: (socket) => this.#accept(socket),
-    })
+    if (this.#boot.accept?.fromStart === true) await this.listen()
   }
 
   stop(): void {
@@ -149,6 +142,18 @@ export class Thread implements WorkerControl {
 
   ready(): true {
     return true
+  }
+
+  async listen(): Promise<void> {
+    const { accept } = this.#boot
+    if (accept === null || this.#listeners !== null) return
+    this.#listeners = new OwnListeners({
+      ...accept,
+      log: this.log,
+      onAcceptError: () => this.counters.add(ACCEPT_ERRORS, 1),
+      onSocket: (socket) => this.#accept(socket),
+    })
+    await this.#listeners.listening
   }
 
   drain(handedOver: number): void {
@@ -254,7 +259,13 @@ export class Thread implements WorkerControl {
   #takeOver({ socket, remoteAddress, remotePort, userHint, mustFront, acceptedAtMs }: HandOff): void {
     this.#received += 1
     this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
-    this.#serve(socket, { address: remoteAddress, port: remotePort, userHint, hintedBy: 'primary', mustFront })
+    this.#serve(socket, {
+      address: remoteAddress,
+      port: remotePort,
+      userHint,
+      hintedBy: 'primary',
+      mustFront,
+    })
   }
 
   #serve(socket: Socket, peer: Peer): void {
