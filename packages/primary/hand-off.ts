@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
+import type { ProxyConfig, RefuseAction } from '#shared/config'
 import { sharedNowMs, type UserSeen } from '#shared/hand-off'
 import type { IpFilter } from '#shared/ip-filter'
 import { plainAddress } from '#shared/network'
@@ -11,8 +12,11 @@ import type { WorkerPool } from './worker-pool.ts'
 const CONCURRENCY_LIMITED = slot('concurrency_limited')
 const HAND_OFFS_FAILED = slot('hand_offs_failed')
 
+/** What of the configuration `HandOffs` goes by. */
+export type HandOffConfig = Pick<ProxyConfig, 'concurrency' | 'proxyProtocolListener'>
+
 export interface HandOffOptions {
-  readonly concurrency: number
+  readonly config: HandOffConfig
   readonly ipFilter: IpFilter
   readonly log: Logger
 }
@@ -24,7 +28,7 @@ export class HandOffs {
   readonly #userHints: UserHints
   readonly #ipFilter: IpFilter
   readonly #log: Logger
-  #concurrency: number
+  #config: HandOffConfig
 
   constructor(pool: WorkerPool, counters: CounterRow, options: HandOffOptions) {
     this.#pool = pool
@@ -32,11 +36,11 @@ export class HandOffs {
     this.#userHints = new UserHints()
     this.#ipFilter = options.ipFilter
     this.#log = options.log
-    this.#concurrency = options.concurrency
+    this.#config = options.config
   }
 
-  setConcurrency(concurrency: number): void {
-    this.#concurrency = concurrency
+  setConfig(config: HandOffConfig): void {
+    this.#config = config
   }
 
   /** Take an accepted, paused socket: it is handed over or destroyed when this returns. */
@@ -47,12 +51,12 @@ export class HandOffs {
       return
     }
     const address = plainAddress(remoteAddress)
-    const refusal = this.#ipFilter.refuse(address, this.#counters, this.#log)
+    const refusal = this.#refuseListed(address)
     if (refusal === 'close') {
       socket.destroy()
       return
     }
-    if (this.#pool.load() >= this.#concurrency) {
+    if (this.#pool.load() >= this.#config.concurrency) {
       this.#counters.add(CONCURRENCY_LIMITED, 1)
       this.#log.debug({ ip: address }, 'connection was concurrency limited')
       socket.destroy()
@@ -66,6 +70,12 @@ export class HandOffs {
       this.#counters.add(HAND_OFFS_FAILED, 1)
       socket.destroy() // also when there was no thread to post it to
     }
+  }
+
+  /** Behind a balancer all sockets are its own: the worker asks, when it knows who the client is. */
+  #refuseListed(address: string): RefuseAction | null {
+    if (this.#config.proxyProtocolListener) return null
+    return this.#ipFilter.refuse(address, this.#counters, this.#log)
   }
 
   /** A worker found another user than the hint said. */

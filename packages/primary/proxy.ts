@@ -154,7 +154,7 @@ export class RunningProxy {
       onDeath: (thread) => this.#state.forgetThread(thread),
     })
     this.#handOffs = new HandOffs(this.#pool, this.#state.counters, {
-      concurrency: config.concurrency,
+      config,
       ipFilter: this.#ipLists.filter,
       log: this.#log,
     })
@@ -224,7 +224,7 @@ export class RunningProxy {
     if (this.#level !== 'silent') this.#level = config.debug ? 'debug' : 'info'
     this.#log.level = this.#level
     this.#state.setThrottle(config.throttle)
-    this.#handOffs.setConcurrency(config.concurrency)
+    this.#handOffs.setConfig(config)
     this.#ipLists.setConfig(config.defense)
     this.#setAutoUpdate(config.autoUpdate)
     await this.#pushValues()

@@ -21,12 +21,12 @@ const OUTCOMES: Readonly<Record<Outcome, number>> = {
 }
 
 /**
- * Behind a balancer: read who the client is before anything is decided about it (decision W12). Nobody else waits for
- * a peer that sends no header.
+ * Behind a balancer: read who the client is, and ask the IP lists about it, before anything else is decided (decisions
+ * W4, W12). Nobody else waits for a peer that sends no header.
  *
  * Without a sound header from a trusted network the connection is closed, not fronted: no balancer sends garbage, so
  * this is somebody who got around it, and web servers that expect the header close in the same way.
- * @throws ProxyHeaderError
+ * @throws ProxyHeaderError, and DialError `aborted` when the connection is closed
  */
 export async function learnClient(connection: Connection, input: HandshakeInput): Promise<void> {
   const { thread, peer } = connection
@@ -34,17 +34,14 @@ export async function learnClient(connection: Connection, input: HandshakeInput)
   if (!thread.trustedProxies.has(peer.address))
     throw new ProxyHeaderError('untrusted', `${peer.address} is not in proxy-protocol-trusted`)
   const { version, source } = await input.readProxyHeader()
-  connection.enter('hello')
   countProxyHeader(thread, describe(version, source))
-  if (source === null) return // the balancer itself: a health check
-  const { host: address, port } = source
-  connection.setPeer({
-    address,
-    port,
-    userHint: thread.hints.find(address),
-    hintedBy: 'thread',
-    mustFront: false,
-  })
+  // Without a source it is the balancer itself: a health check.
+  const { host: address, port } = source ?? { host: peer.address, port: peer.port }
+  const refusal = thread.ipFilter.refuse(address, thread.counters, thread.log)
+  const userHint = thread.hints.find(address)
+  connection.setPeer({ address, port, userHint, hintedBy: 'thread', mustFront: refusal === 'front' })
+  if (refusal === 'close') connection.close('refused by an IP list')
+  connection.enter('hello')
 }
 
 export function countProxyHeader(thread: Thread, outcome: Outcome): void {

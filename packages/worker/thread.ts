@@ -241,6 +241,14 @@ export class Thread implements WorkerControl {
     }
     const { counters, thread } = this.#boot
     const address = plainAddress(remoteAddress)
+    // Behind a balancer it is asked about the client, later.
+    const refusal = this.#config.proxyProtocolListener
+      ? null
+      : this.ipFilter.refuse(address, this.counters, this.log)
+    if (refusal === 'close') {
+      socket.destroy()
+      return
+    }
     if (!takePlace(counters, 'accepted', thread, this.#config.concurrency)) {
       this.counters.add(CONCURRENCY_LIMITED, 1)
       this.log.debug({ ip: address }, 'connection was concurrency limited')
@@ -252,7 +260,7 @@ export class Thread implements WorkerControl {
       port: remotePort,
       userHint: this.hints.find(address),
       hintedBy: 'thread',
-      mustFront: false,
+      mustFront: refusal === 'front',
     })
   }
 

@@ -43,7 +43,7 @@ async function createBench(
   return {
     // `HandOffs` calls nothing of a pool but these two.
     handOffs: new HandOffs(pool as unknown as WorkerPool, counters, {
-      concurrency,
+      config: { concurrency, proxyProtocolListener: false },
       ipFilter,
       log: SILENT,
     }),
