@@ -16,17 +16,28 @@ for (const [option, outcome] of [
   ['send-proxy-v2-ssl-cn proxy-v2-options unique-id,crc32c', 'v2'],
 ] as const) {
   test(`behind HAProxy with ${option} the clients are those in front of it`, { timeout }, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-haproxy-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const listPath = join(folder, 'list')
+    writeFileSync(listPath, '127.0.0.66\n')
     const world = await startWorld(t, {
       workers: 2,
       config: {
         bindTo: [{ host: '::', port: 0 }],
         proxyProtocolListener: true,
         proxyProtocolTrusted: ['127.0.0.1/32'],
+        defense: {
+          blocklist: {
+            enabled: true,
+            sources: [{ kind: 'file', path: listPath }],
+            downloadConcurrency: 1,
+            updateEachMs: 86_400_000,
+            action: 'close',
+          },
+        },
       },
     })
     const { proxy, secret } = world
-    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-haproxy-'))
-    t.after(() => rmSync(folder, { recursive: true, force: true }))
     const port = await findFreePort()
     const path = join(folder, 'haproxy.cfg')
     writeFileSync(
@@ -57,6 +68,10 @@ for (const [option, outcome] of [
     for (const client of [ipv4, ipv6]) client.destroy()
     await waitUntil(() => relayed(proxy.logLines()).length === 2, 'both are logged')
     assert.deepEqual(new Set(relayed(proxy.logLines())), new Set(['127.0.0.7', '::1']))
+
+    // The lists are asked about the client, not about HAProxy.
+    await assert.rejects(connectFakeTls({ port, secret, dc: 2, localAddress: '127.0.0.66' }))
+    await waitMetric(proxy, 'mtg_ip_blocklisted', { ip_list: 'blocklist' }, 1)
 
     // Who gets around HAProxy is not believed: its address is not the one that is trusted.
     const around = connectFakeTls({
