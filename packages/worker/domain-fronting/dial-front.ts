@@ -30,7 +30,7 @@ export async function dialFront(
   port: number,
   dialer: FrontDialer,
   signal: AbortSignal,
-): Promise<Dialled<ByteSocket, HostPort>> {
+): Promise<Dialled<ByteSocket>> {
   const resolved = await dialer.resolver.resolveWithin(host, dialer.timeoutMs, signal)
   const addresses = resolved.map((address) => ({ host: address, port }))
   for (const address of addresses) {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { HostPort } from '#shared/dc'
 import { findFreePort } from '../../support/free-port.ts'
 import { type Owner, type Peer, runPeer, startPeer } from './peer.ts'
+import { adaptRecipe } from './recipe.ts'
 
 /** The recipes of contrib/ as they stand, on loopback: nothing in them is changed but ports, paths and the host. */
 
@@ -42,21 +43,13 @@ export async function startRouter(owner: Owner, kind: RouterKind, dc: HostPort):
   const certificatePath = join(folder, 'fullchain.pem')
   makeCertificate(folder, host)
 
-  const adapt = (recipe: string, changes: readonly (readonly [string, string])[]): string => {
-    let text = readFileSync(join(ROOT, 'contrib', recipe), 'utf8')
-    for (const [from, to] of changes) {
-      if (!text.includes(from)) throw new Error(`${recipe} does not say ${from} any more`)
-      text = text.replaceAll(from, to)
-    }
-    return text
-  }
   const behind = [
     ['127.0.0.1:3128', `127.0.0.1:${mtgPort}`],
     ['127.0.0.1:8443', `127.0.0.1:${sitePort}`],
   ] as const
 
   const siteFolder = join(folder, 'site')
-  const site = adapt('sni-router/nginx.conf', [
+  const site = adaptRecipe('sni-router/nginx.conf', [
     ['127.0.0.1:8443', `127.0.0.1:${sitePort}`],
     [`/etc/letsencrypt/live/${host}`, folder],
     ['/var/www/html', join(siteFolder, 'html')],
@@ -68,7 +61,7 @@ export async function startRouter(owner: Owner, kind: RouterKind, dc: HostPort):
     sitePort,
   )
 
-  const config = adapt('sni-router/config.toml', [
+  const config = adaptRecipe('sni-router/config.toml', [
     ['127.0.0.1:3128', `127.0.0.1:${mtgPort}`],
     ['port = 8443', `port = ${sitePort}`],
   ])
@@ -81,11 +74,11 @@ export async function startRouter(owner: Owner, kind: RouterKind, dc: HostPort):
     const path = join(folder, 'haproxy.cfg')
     writeFileSync(
       path,
-      adapt('sni-router/haproxy.cfg', [...behind, ['bind :443 v4v6', `bind 127.0.0.1:${port}`]]),
+      adaptRecipe('sni-router/haproxy.cfg', [...behind, ['bind :443 v4v6', `bind 127.0.0.1:${port}`]]),
     )
     await startPeer(owner, 'haproxy', ['-db', '-f', path]).waitForPort(port)
   } else {
-    const stream = adapt('nginx/stream.conf', [
+    const stream = adaptRecipe('nginx/stream.conf', [
       ...behind,
       ['listen 443;', `listen 127.0.0.1:${port};`],
       ['listen [::]:443;', ''],
