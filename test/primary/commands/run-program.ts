@@ -74,7 +74,8 @@ export async function runProgram(
 /** A directory with these files, which only their owner can read, removed when the test ends. */
 export function makeDirectory(t: TestContext, files: Readonly<Record<string, string>> = {}): string {
   const directory = mkdtempSync(join(tmpdir(), 'mtg-test-'))
-  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  // Programs of the test may write into it until they are killed, by a hook that comes after this one.
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
   for (const [name, text] of Object.entries(files))
     writeFileSync(join(directory, name), text, { mode: 0o600 })
   return directory
