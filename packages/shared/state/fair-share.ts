@@ -44,12 +44,15 @@ export class FairShare {
   }
 
   /**
-   * Whether a user who holds `live` connections has a fair share already, so that one more is too many. Asked only
-   * while the total is at the limit or above.
+   * Whether a user has a fair share already, so that one more connection is too many. Asked only while the total is at
+   * the limit or above.
    * @param cells the ledger's, as far as it is committed
-   * @param user where the user stands in them; what stands there as connections is taken for `live`
+   * @param user where the user stands in them
+   * @param reserved 1 if the connection that is asked for is counted there already, else 0
    */
-  isReached(cells: Int32Array, user: number, live: number): boolean {
+  isReached(cells: Int32Array, user: number, reserved: 0 | 1): boolean {
+    // As it is now: other threads may have taken places of the same user since the caller looked.
+    const live = Atomics.load(cells, user + USER_LIVE) - reserved
     if (Atomics.sub(cells, FAIR_DECISIONS, 1) > 0) {
       const known = Atomics.load(cells, FAIR)
       if (known !== NO_LIMIT) return live >= known

@@ -112,14 +112,14 @@ export class UserRows {
       live = Atomics.load(cells, user + USER_LIVE)
       if (live >= Atomics.load(cells, user + USER_CAP)) return 'cap'
       // Refused before anything is written, so that those who are refused do not take a place from others meanwhile.
-      if (this.#isOverFairShare(user, live, Atomics.load(cells, TOTAL))) return 'fair-share'
+      if (this.#isOverFairShare(user, 0, Atomics.load(cells, TOTAL))) return 'fair-share'
     } while (Atomics.compareExchange(cells, user + USER_LIVE, live, live + 1) !== live)
     // Again, now that we hold a place: the primary gives a slot to another user only while nobody does.
     if (Atomics.load(cells, user + USER_GENERATION) !== generation) {
       Atomics.sub(cells, user + USER_LIVE, 1)
       return 'unknown-user'
     }
-    if (this.#isOverFairShare(user, live, Atomics.add(cells, TOTAL, 1))) {
+    if (this.#isOverFairShare(user, 1, Atomics.add(cells, TOTAL, 1))) {
       Atomics.sub(cells, TOTAL, 1)
       Atomics.sub(cells, user + USER_LIVE, 1)
       return 'fair-share'
@@ -127,10 +127,10 @@ export class UserRows {
     return 'admitted'
   }
 
-  #isOverFairShare(user: number, live: number, total: number): boolean {
+  #isOverFairShare(user: number, reserved: 0 | 1, total: number): boolean {
     if (total < Atomics.load(this.#cells, LIMIT)) return false
     this.#viewAll()
-    return this.#fairShare.isReached(this.#cells, user, live)
+    return this.#fairShare.isReached(this.#cells, user, reserved)
   }
 
   /** Hot. One connection of the user has ended; publishes the account first. Throws a BugError without an `admit`. */
