@@ -2,9 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
+import { Resolver } from '#shared/dial/resolver'
 import { createLogger } from '#shared/logger'
+import { UNLEARNT_PROFILE, type TrafficProfile } from '#shared/traffic-profile'
 import type { LogTarget } from '#shared/worker-control'
 import { warnAboutDescriptors } from './descriptor-limit.ts'
+import { Ganger } from './doppelganger/ganger.ts'
 import { HandOffs } from './hand-off.ts'
 import { httpGet } from './http-client.ts'
 import { createFetchList } from './ip-lists/fetch-list.ts'
@@ -82,10 +85,12 @@ export class RunningProxy {
   readonly #tasks: TaskPool
   readonly #ipLists: IpLists
   readonly #stopping: AbortSignal
+  readonly #ganger: Ganger
   readonly #startedAtMs: number
   /** Settles `finished`: null for an end in order. */
   readonly #settle: (error: unknown) => void
   #config: ProxyConfig
+  #profile: TrafficProfile
   #level: LogTarget['level']
   #api: RunningHttpServer | null
   #metrics: RunningHttpServer | null
@@ -99,6 +104,7 @@ export class RunningProxy {
 
   constructor(config: ProxyConfig, options: ProxyOptions) {
     this.#config = config
+    this.#profile = UNLEARNT_PROFILE
     this.#level = options.log.level
     this.#startedAtMs = Date.now()
     this.#log = createLogger(options.log, 'proxy')
@@ -139,6 +145,7 @@ export class RunningProxy {
         ...this.#routing.boot(),
         ipFilter: this.#ipLists.values,
         config: this.#config,
+        profile: this.#profile,
         listening: this.listening,
         accept: this.#threadsAccept
           ? { addresses: this.listening, backlog, fromStart: this.#isAccepting }
@@ -164,6 +171,17 @@ export class RunningProxy {
       upstreams: () => this.#routing.listUpstreams(),
       perUserLimit: config.stats.perUserLimit,
       workers: () => this.#pool.workers,
+    })
+    this.#ganger = new Ganger({
+      config,
+      listening: this.listening,
+      tasks: this.#tasks,
+      resolver: new Resolver(),
+      log: createLogger(options.log, 'proxy.doppelganger'),
+      onProfile: (profile) => {
+        this.#profile = profile
+        this.#pool.setProfile(profile)
+      },
     })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => {}) // it is the caller's, who may look late
@@ -206,6 +224,7 @@ export class RunningProxy {
     this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
     this.#setAutoUpdate(this.#config.autoUpdate)
     this.#logStart()
+    this.#ganger.start()
   }
 
   /**
@@ -228,6 +247,7 @@ export class RunningProxy {
     this.#ipLists.setConfig(config.defense)
     this.#setAutoUpdate(config.autoUpdate)
     await this.#pushValues()
+    this.#ganger.setConfig(config)
   }
 
   /** Give all threads what holds now. */
@@ -282,6 +302,7 @@ export class RunningProxy {
     void this.#stateFile?.save(this.#state.listTotals()) // the drain may be cut short
     this.#ipLists.stop()
     this.#updater?.stop()
+    this.#ganger.stop()
     this.#pool.drain()
     const limit = setTimeout(() => this.#pool.closeAll(), shutdownTimeoutMs)
     const end = setTimeout(() => void this.kill(), shutdownTimeoutMs + CLOSE_GRACE_MS)
@@ -364,6 +385,7 @@ export class RunningProxy {
     this.#updater?.stop()
     this.#listeners.close()
     this.#ipLists.stop()
+    this.#ganger.stop()
     await this.#pool.destroy()
     this.#state.counters.publish() // what came since the last tick
     const stateFile = this.#stateFile

@@ -8,6 +8,7 @@ import { BugError, OperatorError } from '#shared/errors'
 import type { UserSeen } from '#shared/hand-off'
 import type { IpFilterValues } from '#shared/ip-filter'
 import type { CounterSums } from '#shared/state/counters'
+import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 import { WorkerThread } from './worker-thread.ts'
 
@@ -137,6 +138,11 @@ export class WorkerPool {
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new OperatorError(`cannot start proxy: ${reason}`, { cause })
     }
+  }
+
+  /** Tell every thread what was learnt of the fronting site. */
+  setProfile(profile: TrafficProfile): void {
+    for (const worker of this.#workers) this.#tell(worker.control?.setProfile(profile))
   }
 
   /** Threads finish when their last connection has ended. */

@@ -169,6 +169,8 @@ export interface DoppelgangerConfig {
   /** Dynamic TLS record sizes. */
   readonly drs: boolean
   readonly pacing: Pacing
+  /** See how the fronting host answers a handshake, and answer clients like it (decision W5). */
+  readonly learnFront: boolean
 }
 
 /** Which part of a download is paced like the imitated site (decision W11). */

@@ -7,6 +7,7 @@ import type { CountersMemory } from './state/counters.ts'
 import type { HistogramMemory } from './state/histogram.ts'
 import type { ReplayMemory } from './state/replay-set.ts'
 import type { LedgerMemory } from './state/user-ledger.ts'
+import type { TrafficProfile } from './traffic-profile.ts'
 
 /** A user as the worker threads know it: who, which ledger slot, which keys. */
 export interface UserEntry {
@@ -36,6 +37,8 @@ export interface WorkerBoot {
   readonly upstreams: UpstreamMemory
   readonly health: HealthMemory
   readonly routing: RoutingValues
+  /** What is known by now of how the fronting site sends. */
+  readonly profile: TrafficProfile
   readonly log: LogTarget
 }
 
@@ -86,4 +89,6 @@ export interface WorkerControl {
   reload(values: ReloadValues): void
   /** An IP list is another one now; for connections from now on. */
   setIpFilter(values: IpFilterValues): void
+  /** Something was learnt of the fronting site, for connections from now on. */
+  setProfile(profile: TrafficProfile): void
 }

@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net'
 import type { ProxyConfig } from '#shared/config'
 import { BugError, DialError, HandshakeError, ProxyHeaderError, type HandshakeCode } from '#shared/errors'
 import { slot } from '#shared/state/layout'
+import type { TrafficProfile } from '#shared/traffic-profile'
 import { front } from './domain-fronting/front.ts'
 import { answerHello } from './fake-tls/answer-hello.ts'
 import type { ClientHello } from './fake-tls/client-hello.ts'
@@ -55,8 +56,9 @@ export class Connection {
   #peer: Peer
   readonly client: ByteSocket
   readonly thread: Thread
-  /** The one it began with, whatever is reloaded meanwhile. */
+  /** This one and the next are those it began with, whatever is reloaded or learnt meanwhile. */
   readonly config: ProxyConfig
+  readonly profile: TrafficProfile
   readonly tally: Tally
   readonly #input: HandshakeInput
   readonly #log: StreamLog
@@ -76,6 +78,7 @@ export class Connection {
     this.client = client
     this.thread = thread
     this.config = thread.config
+    this.profile = thread.profile
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
     this.#input = new HandshakeInput(client, (how) => this.#left(how))
@@ -100,7 +103,7 @@ export class Connection {
       const userKey = await this.#findUser(hello)
       this.#refuseReplay(hello, userKey)
       this.#admit(userKey)
-      answerHello(this.client, hello, userKey.key)
+      answerHello(this.client, hello, userKey, this.profile)
       const session = await this.#openSession(userKey)
       const dialled = await this.#dialDc(session)
       relaySession(this, dialled, this.#input)

@@ -15,10 +15,12 @@ import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
 import { UserHints } from '#shared/user-hints'
+import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 import { Clock, TICK_MS } from './clock.ts'
 import { Connection, type Peer } from './connection.ts'
 import { Dialers } from './dialers.ts'
+import { PaceTimer } from './doppelganger/pace-timer.ts'
 import { HelloCheck } from './fake-tls/hello-check.ts'
 import { LoopMeter } from './loop-meter.ts'
 import { OwnListeners } from './own-listeners.ts'
@@ -59,6 +61,7 @@ export class Thread implements WorkerControl {
   readonly dialers: Dialers
   /** For addresses that the primary does not know. */
   readonly hints: UserHints
+  readonly paceTimer: PaceTimer
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
   readonly #buffers: ReadBuffers | null
@@ -68,6 +71,7 @@ export class Thread implements WorkerControl {
   readonly #onDrained: () => void
   #config: ProxyConfig
   #trustedProxies: TrustedNetworks
+  #profile: TrafficProfile
   #ticks: number
   #timer: NodeJS.Timeout | null
   /** There when the thread accepts by itself. */
@@ -108,6 +112,7 @@ export class Thread implements WorkerControl {
       connect: (address, signal) => connectSocket(address, this.slots, buffers?.dc ?? null, signal),
     })
     this.hints = new UserHints()
+    this.paceTimer = new PaceTimer()
     this.#boot = boot
     this.#port = port
     this.#buffers = buffers
@@ -116,6 +121,7 @@ export class Thread implements WorkerControl {
     this.#onDrained = onDrained
     this.#config = config
     this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
+    this.#profile = boot.profile
     this.#ticks = 0
     this.#timer = null
     this.#listeners = null
@@ -185,6 +191,10 @@ export class Thread implements WorkerControl {
     this.ipFilter.set(values)
   }
 
+  setProfile(profile: TrafficProfile): void {
+    this.#profile = profile
+  }
+
   // What connections ask of their thread
 
   /** A connection keeps the one it began with. */
@@ -195,6 +205,11 @@ export class Thread implements WorkerControl {
   /** Whose PROXY headers are believed. */
   get trustedProxies(): TrustedNetworks {
     return this.#trustedProxies
+  }
+
+  /** What is known of the fronting site; a connection keeps what it began with. */
+  get profile(): TrafficProfile {
+    return this.#profile
   }
 
   countHandshake(outcome: Outcome): void {

@@ -179,7 +179,15 @@ function defaultConfig(options: TestProxyOptions): ProxyConfig {
       antiReplay: { enabled: true, maxSizeBytes: 16 * 1024 * 1024 },
       blocklist: noIpList,
       allowlist: noIpList,
-      doppelganger: { urls: [], repeatsPerRaid: 10, raidEachMs: 21_600_000, drs: false, pacing: 'burst' },
+      doppelganger: {
+        urls: [],
+        repeatsPerRaid: 10,
+        raidEachMs: 21_600_000,
+        drs: false,
+        pacing: 'burst',
+        // The sites of tests count their connections; those that are about this turn it on.
+        learnFront: false,
+      },
     },
     stats: {
       perUserLimit: 1000,

@@ -98,6 +98,7 @@ export function buildConfig(
         raidEachMs: values['defense.doppelganger.raid-each'],
         drs: values['defense.doppelganger.drs'],
         pacing: values['defense.doppelganger.pacing'],
+        learnFront: values['defense.doppelganger.learn-front'],
       },
     },
     stats: {

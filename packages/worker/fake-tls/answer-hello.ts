@@ -1,22 +1,38 @@
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ByteSocket } from '../socket/byte-socket.ts'
 import type { ClientHello } from './client-hello.ts'
+import { chooseFlightShape } from './flight-shape.ts'
+import type { UserKey } from './key-ring.ts'
 import { generatePublicValue } from './public-value.ts'
-import { buildServerFlight } from './server-hello.ts'
+import { buildServerFlight, Group, type KeyShare } from './server-hello.ts'
 
-/** The third record's size while nothing is known of the front's: uniform in [2500, 4699] (wire.md §3). */
-const NOISE_MIN_BYTES = 2500
-const NOISE_MAX_BYTES = 4699
+/** An ML-KEM-768 ciphertext (FIPS 203 §8). All of its bytes are compressed coefficients: any value is a valid one. */
+const MLKEM768_CIPHERTEXT_BYTES = 1088
 
-/** Send the server flight in one write. */
-export function answerHello(client: ByteSocket, hello: ClientHello, key: Uint8Array): void {
+/** Send the server flight in one write, in the shape that the fronting host would give it. */
+export function answerHello(
+  client: ByteSocket,
+  hello: ClientHello,
+  { key, host }: Pick<UserKey, 'key' | 'host'>,
+  profile: TrafficProfile,
+): void {
+  const { cipherSuite, group, extensions, noiseBytes } = chooseFlightShape(hello, host, profile, Math.random)
   const flight = buildServerFlight({
     key,
     clientRandom: hello.random,
     sessionId: hello.sessionId,
-    cipherSuite: hello.cipherSuite,
-    publicKey: generatePublicValue(),
-    noise: randomBytes(randomInt(NOISE_MIN_BYTES, NOISE_MAX_BYTES + 1)),
+    cipherSuite,
+    keyShare: makeKeyShare(group),
+    extensions,
+    noise: randomBytes(noiseBytes),
   })
   client.write(flight)
+}
+
+/** A share that nobody will ever use, but that a censor may check: its point is on the curve. */
+function makeKeyShare(group: number): KeyShare {
+  const point = generatePublicValue()
+  if (group !== Group.X25519MLKEM768) return { group, key: point }
+  return { group, key: Buffer.concat([randomBytes(MLKEM768_CIPHERTEXT_BYTES), point]) }
 }

@@ -18,6 +18,10 @@ export interface ClientHello {
   readonly sessionId: Buffer
   /** First suite offered that is not GREASE. */
   readonly cipherSuite: number
+  /** All that are offered, two bytes each. */
+  readonly cipherSuites: Buffer
+  /** The extension block without its length. */
+  readonly extensions: Buffer
   /** Lower-cased, without a trailing dot. */
   readonly serverNames: readonly string[]
 }
@@ -31,6 +35,7 @@ export const HANDSHAKE_HEADER_BYTES = 4
 export const HELLO_BODY_OFFSET = 9
 
 const EXTENSION_SERVER_NAME = 0
+const EXTENSION_KEY_SHARE = 0x33
 const NAME_TYPE_HOST = 0
 
 /** GREASE values are 0x?A?A; the reference's mask is as loose (wire.md §2.2). */
@@ -63,7 +68,8 @@ export function parseClientHello(image: Buffer): ClientHelloResult {
   const suitesBytes = image.readUInt16BE(at)
   at += 2
   if (suitesBytes % 2 !== 0 || image.length < at + suitesBytes) return malformed
-  const cipherSuite = chooseCipherSuite(image, at, suitesBytes)
+  const cipherSuites = image.subarray(at, at + suitesBytes)
+  const cipherSuite = chooseCipherSuite(cipherSuites)
   at += suitesBytes
 
   if (image.length < at + 1) return malformed
@@ -75,21 +81,62 @@ export function parseClientHello(image: Buffer): ClientHelloResult {
   if (image.length < at + extensionsBytes) return malformed
   if (cipherSuite === null) return { ok: false, code: 'no-cipher' }
 
-  const serverNames = parseServerNames(image.subarray(at, at + extensionsBytes))
+  const extensions = image.subarray(at, at + extensionsBytes)
+  const serverNames = parseServerNames(extensions)
   if (serverNames === null) return malformed
-  return { ok: true, hello: { image, random, sessionId, cipherSuite, serverNames } }
+  return {
+    ok: true,
+    hello: { image, random, sessionId, cipherSuite, cipherSuites, extensions, serverNames },
+  }
 }
 
-function chooseCipherSuite(image: Buffer, at: number, bytes: number): number | null {
-  for (let i = at; i < at + bytes; i += 2) {
-    const suite = image.readUInt16BE(i)
+function chooseCipherSuite(suites: Buffer): number | null {
+  for (let i = 0; i < suites.length; i += 2) {
+    const suite = suites.readUInt16BE(i)
     if (!isGrease(suite) && suite !== 0) return suite
   }
   return null
 }
 
+/** Whether a server may choose this suite for the client. */
+export function offersCipherSuite(
+  { cipherSuites }: Pick<ClientHello, 'cipherSuites'>,
+  suite: number,
+): boolean {
+  for (let i = 0; i < cipherSuites.length; i += 2) {
+    if (cipherSuites.readUInt16BE(i) === suite) return true
+  }
+  return false
+}
+
+/**
+ * Whether the client sent a key share for this group, so that a server may answer with one of its own (RFC 8446
+ * §4.2.8): `u16 list length`, then `u16 group | u16 length | key` per share.
+ * @param keyBytes its length, which another one is not
+ */
+export function offersKeyShare(
+  { extensions }: Pick<ClientHello, 'extensions'>,
+  group: number,
+  keyBytes: number,
+): boolean {
+  const shares = findExtension(extensions, EXTENSION_KEY_SHARE)
+  if (shares === 'none' || shares === null) return false
+  for (let at = 2; at + 4 <= shares.length; at += 4 + shares.readUInt16BE(at + 2)) {
+    if (shares.readUInt16BE(at) === group && shares.readUInt16BE(at + 2) === keyBytes)
+      return at + 4 + keyBytes <= shares.length
+  }
+  return false
+}
+
 /** Names of the first server_name extension (RFC 6066 §3); none is an empty list, null is a broken extension. */
 function parseServerNames(extensions: Buffer): string[] | null {
+  const names = findExtension(extensions, EXTENSION_SERVER_NAME)
+  if (names === 'none') return []
+  return names === null ? null : parseServerNameList(names)
+}
+
+/** Data of the first extension of a type; null when the block is broken before it. */
+function findExtension(extensions: Buffer, wanted: number): Buffer | 'none' | null {
   let at = 0
   while (at < extensions.length) {
     if (extensions.length < at + 4) return null
@@ -97,10 +144,10 @@ function parseServerNames(extensions: Buffer): string[] | null {
     const bytes = extensions.readUInt16BE(at + 2)
     at += 4
     if (extensions.length < at + bytes) return null
-    if (type === EXTENSION_SERVER_NAME) return parseServerNameList(extensions.subarray(at, at + bytes))
+    if (type === wanted) return extensions.subarray(at, at + bytes)
     at += bytes
   }
-  return []
+  return 'none'
 }
 
 /** `u16 list length`, then `u8 type | u16 length | name` per entry; entries of other types are skipped. */

@@ -30,11 +30,17 @@ export function writeRecordHeader(target: Buffer, offset: number, type: number, 
   target[offset + 4] = payloadBytes & 0xff
 }
 
-/** How much of a backlog of `backlogBytes` the next record takes, so that no tail of 1–16 bytes stays behind. */
-export function fitRecordPayload(backlogBytes: number): number {
-  if (backlogBytes <= MAX_OUTBOUND_PAYLOAD_BYTES) return backlogBytes
-  const tail = backlogBytes - MAX_OUTBOUND_PAYLOAD_BYTES
-  return tail < MIN_TAIL_BYTES ? backlogBytes - MIN_TAIL_BYTES : MAX_OUTBOUND_PAYLOAD_BYTES
+/**
+ * How much of a backlog of `backlogBytes` the next record takes: `limitBytes` at most, and less where a tail of 1–16
+ * bytes would stay behind.
+ */
+export function fitRecordPayload(
+  backlogBytes: number,
+  limitBytes: number = MAX_OUTBOUND_PAYLOAD_BYTES,
+): number {
+  if (backlogBytes <= limitBytes) return backlogBytes
+  const tail = backlogBytes - limitBytes
+  return tail < MIN_TAIL_BYTES ? backlogBytes - MIN_TAIL_BYTES : limitBytes
 }
 
 /** Room that `payloadBytes` take with their record headers. */

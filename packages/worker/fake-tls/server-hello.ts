@@ -5,14 +5,27 @@ import { MAX_OUTBOUND_PAYLOAD_BYTES, RECORD_HEADER_BYTES, RecordType, writeRecor
 export const SERVER_RANDOM_OFFSET = 11
 const SERVER_RANDOM_BYTES = 32
 
+export const Group = { X25519: 0x001d, X25519MLKEM768: 0x11ec } as const
+
+const Extension = { SupportedVersions: 0x2b, KeyShare: 0x33 } as const
+/** What OpenSSL sends and the reference does; BoringSSL sends the key share first. */
+export const USUAL_EXTENSIONS: readonly number[] = [Extension.SupportedVersions, Extension.KeyShare]
+
+/** The server's half of a key exchange. */
+export interface KeyShare {
+  readonly group: number
+  readonly key: Uint8Array
+}
+
 export interface ServerFlightInput {
   /** The 16-byte key that signed the ClientHello. */
   readonly key: Uint8Array
   readonly clientRandom: Uint8Array
   readonly sessionId: Uint8Array
   readonly cipherSuite: number
-  /** An X25519 public value, 32 bytes. */
-  readonly publicKey: Uint8Array
+  readonly keyShare: KeyShare
+  /** Types of extensions in the order to send them; of others than the two we have nothing is sent. */
+  readonly extensions: readonly number[]
   /** Stands for the encrypted rest of the handshake; cut to one record (decision W5). */
   readonly noise: Uint8Array
 }
@@ -22,7 +35,7 @@ export interface ServerFlightInput {
  * the server random by HMAC over the client random and the flight.
  *
  *     16 03 03 n1 | 02 u24 | 03 03 | random[32] | S sid[S] | suite | 00
- *                 | 00 2e | 00 2b 00 02 03 04 | 00 33 00 24 00 1d 00 20 pub[32]
+ *                 | u16 length | 00 2b 00 02 03 04 | 00 33 u16 length | group | u16 length | key
  *     14 03 03 00 01 01
  *     17 03 03 N | noise[N]
  */
@@ -51,22 +64,36 @@ export function buildServerFlight(input: ServerFlightInput): Buffer {
 
 /** The handshake message with a zeroed random. */
 function buildServerHello(input: ServerFlightInput): Buffer {
-  const suite = Buffer.alloc(2)
-  suite.writeUInt16BE(input.cipherSuite)
+  const extensions = Buffer.concat(
+    orderExtensions(input.extensions).map((type) => buildExtension(type, input)),
+  )
   const body = Buffer.concat([
     Buffer.of(0x03, 0x03), // legacy_version
     Buffer.alloc(SERVER_RANDOM_BYTES),
     Buffer.of(input.sessionId.length),
     input.sessionId,
-    suite,
+    u16(input.cipherSuite),
     Buffer.of(0x00), // no compression
-    Buffer.of(0x00, 0x2e), // extensions: 46 bytes follow
-    Buffer.of(0x00, 0x2b, 0x00, 0x02, 0x03, 0x04), // supported_versions: TLS 1.3
-    Buffer.of(0x00, 0x33, 0x00, 0x24, 0x00, 0x1d, 0x00, 0x20), // key_share: x25519, 32 bytes follow
-    input.publicKey,
+    u16(extensions.length),
+    extensions,
   ])
   const header = Buffer.alloc(4)
   header[0] = 0x02 // server_hello
   header.writeUIntBE(body.length, 1, 3)
   return Buffer.concat([header, body])
+}
+
+/** Both that TLS 1.3 demands, each once, whatever the order says of them. */
+function orderExtensions(order: readonly number[]): number[] {
+  return [...new Set([...order, ...USUAL_EXTENSIONS])].filter((type) => USUAL_EXTENSIONS.includes(type))
+}
+
+function buildExtension(type: number, { keyShare: { group, key } }: ServerFlightInput): Buffer {
+  const data =
+    type === Extension.KeyShare ? Buffer.concat([u16(group), u16(key.length), key]) : Buffer.of(0x03, 0x04) // TLS 1.3
+  return Buffer.concat([u16(type), u16(data.length), data])
+}
+
+function u16(value: number): Buffer {
+  return Buffer.of(value >> 8, value & 0xff)
 }

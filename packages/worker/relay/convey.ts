@@ -2,6 +2,7 @@
 import type { CounterRow } from '#shared/state/counters'
 import type { UserAccount } from '#shared/state/user-rows'
 import type { Clock } from '../clock.ts'
+import type { Pacer } from '../doppelganger/pacer.ts'
 import type { RecordDecoder } from '../fake-tls/record-decoder.ts'
 import { framedBytes, frameRecords } from '../fake-tls/record.ts'
 import type { CtrStream } from '../obfuscated2/ciphers.ts'
@@ -65,10 +66,15 @@ export interface DownStreams {
 }
 
 /**
- * DC → client: [decrypt · encrypt] · frame. In fast mode the data centre has encrypted with the client's own stream
- * already (decision W8), and `streams` is null.
+ * DC → client: [decrypt · encrypt] · frame · [pace]. In fast mode the data centre has encrypted with the client's own
+ * stream already (decision W8), and `streams` is null. Without a pacer, and once it lets go, each chunk is one write.
  */
-export function conveyDown(streams: DownStreams | null, slots: WriteSlots, meters: SessionMeters): Convey {
+export function conveyDown(
+  streams: DownStreams | null,
+  slots: WriteSlots,
+  meters: SessionMeters,
+  pacer: Pacer | null,
+): Convey {
   const { tally, account, clock, counters, downSlot } = meters
   return (chunk, client) => {
     const bytes = chunk.length
@@ -78,6 +84,7 @@ export function conveyDown(streams: DownStreams | null, slots: WriteSlots, meter
     account.lastSeenMs = clock.unixMs
     counters.add(downSlot, bytes)
     const payload = streams === null ? chunk : streams.toClient.update(streams.fromDc.update(chunk))
+    if (pacer !== null && !pacer.isFree()) return pacer.push(payload)
     const slot = slots.take(framedBytes(bytes))
     return client.writeSlot(slot, frameRecords(slot, payload), bytes)
   }

@@ -15,6 +15,18 @@ export interface ByteSink {
   closed(error: Error | null): void
 }
 
+/** Holds bytes of a socket back, to be written later. */
+export interface Holder {
+  /** Payload that waits, bytes. */
+  readonly heldBytes: number
+  /** What was written has left. The holder passes it on by `tellDrained` when it has room as well. */
+  drained(): void
+  /** Call `end` once nothing is held any more. */
+  endWhenEmpty(): void
+  /** Drop what is held, for good; returns its payload in bytes. Calling it twice is fine. */
+  discard(): number
+}
+
 /**
  * Writes waiting at once. Node's own limit counts bytes alone: tiny ones for a peer that does not read would pile up by
  * the ten thousand, each with a slot.
@@ -34,6 +46,7 @@ interface SocketInternals {
 export class ByteSocket {
   readonly socket: Socket
   #sink: ByteSink
+  #holder: Holder | null
   readonly #slots: WriteSlots
   readonly #inFlight: WriteQueue
   #unsentBytes: number
@@ -48,6 +61,7 @@ export class ByteSocket {
   private constructor(socket: Socket, slots: WriteSlots) {
     this.socket = socket
     this.#sink = IGNORE
+    this.#holder = null
     this.#slots = slots
     this.#inFlight = new WriteQueue()
     this.#unsentBytes = 0
@@ -58,12 +72,13 @@ export class ByteSocket {
     this.#onWritten = (error) => this.#written(error === undefined || error === null)
     socket.pause()
     socket.on('end', () => this.#sink.ended())
-    socket.on('drain', () => this.#sink.drained())
+    socket.on('drain', () => this.#drained())
     socket.on('error', (error) => {
       this.#error = error
     })
     socket.on('close', () => {
       this.#isClosed = true
+      this.#discardHeld()
       const sink = this.#sink
       this.#sink = IGNORE
       sink.closed(this.#error)
@@ -187,27 +202,50 @@ export class ByteSocket {
     if (slot !== null) this.#slots.giveBack(slot)
     if (!this.#isCrowded || this.#inFlight.length > 0) return
     this.#isCrowded = false
+    this.#drained()
+  }
+
+  #drained(): void {
+    if (this.#holder === null) this.#sink.drained()
+    else this.#holder.drained()
+  }
+
+  /** Let `holder` have its say in everything that concerns bytes which are not written yet. */
+  holdBy(holder: Holder): void {
+    this.#holder = holder
+  }
+
+  /** For the holder: the source may go on. */
+  tellDrained(): void {
     this.#sink.drained()
   }
 
-  /** Payload written and not taken by the kernel; Node forgets its own count of it when a socket breaks. */
+  /** Payload held, or written and not taken by the kernel; Node forgets its own count of it when a socket breaks. */
   get unsentBytes(): number {
-    return this.#unsentBytes
+    return this.#unsentBytes + (this.#holder === null ? 0 : this.#holder.heldBytes)
+  }
+
+  /** What is dropped was never sent. */
+  #discardHeld(): void {
+    if (this.#holder !== null) this.#unsentBytes += this.#holder.discard()
   }
 
   /** Send a FIN behind what is queued. */
   end(): void {
+    if (this.#holder !== null && this.#holder.heldBytes > 0) return this.#holder.endWhenEmpty()
     // A second end makes an error object, even though nobody gets to see it.
     if (!this.socket.writableEnded) this.socket.end()
   }
 
   /** Close at once with a reset, as the other side of a relay did. */
   reset(): void {
+    this.#discardHeld()
     this.socket.resetAndDestroy()
   }
 
   /** Close at once; what is queued is lost. */
   destroy(): void {
+    this.#discardHeld()
     this.socket.destroy()
   }
 }

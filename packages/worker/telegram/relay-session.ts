@@ -3,6 +3,7 @@ import type { HostPort } from '#shared/dc'
 import { BugError } from '#shared/errors'
 import { dcSlot } from '#shared/state/layout'
 import type { Connection } from '../connection.ts'
+import { createPacer } from '../doppelganger/pacer.ts'
 import type { HandshakeInput } from '../handshake-input.ts'
 import { greetDc, type ClientSession } from '../obfuscated2/handshake.ts'
 import { conveyDown, conveyUp, recryptUp, type SessionMeters } from '../relay/convey.ts'
@@ -44,7 +45,15 @@ export function relaySession(
     if (decoder.end === 'close-notify') relay.endUp()
     else connection.close(`client records: ${decoder.end}`)
   }
-  relay.start(conveyUp(decoder, up, meters, endUp), conveyDown(down, thread.slots, meters))
+  const pacer = createPacer(connection.client, {
+    config: connection.config.defense.doppelganger,
+    delays: connection.profile.delays,
+    timer: thread.paceTimer,
+    clock: thread.clock,
+    slots: thread.slots,
+    random: Math.random,
+  })
+  relay.start(conveyUp(decoder, up, meters, endUp), conveyDown(down, thread.slots, meters, pacer))
   if (decoder.end !== null) endUp()
 }
 

@@ -80,7 +80,14 @@ test('a secret and an address are enough, and everything else has its default', 
       antiReplay: { enabled: true, maxSizeBytes: 16 * 2 ** 20 },
       blocklist: NO_IP_LIST,
       allowlist: NO_IP_LIST,
-      doppelganger: { urls: [], repeatsPerRaid: 10, raidEachMs: 21_600_000, drs: false, pacing: 'burst' },
+      doppelganger: {
+        urls: [],
+        repeatsPerRaid: 10,
+        raidEachMs: 21_600_000,
+        drs: false,
+        pacing: 'burst',
+        learnFront: true,
+      },
     },
     stats: {
       perUserLimit: 1000,
@@ -167,6 +174,8 @@ repeats-per-raid = 4
 raid-each = "5h"
 drs = true
 pacing = "full"
+learn-front = false
+
 [stats]
 per-user-limit = 50
 
@@ -263,6 +272,7 @@ anna = "${SECRET}"
           raidEachMs: 18_000_000,
           drs: true,
           pacing: 'full',
+          learnFront: false,
         },
       },
       stats: {

@@ -166,6 +166,7 @@ test('the example of the reference has every key that is not ours alone', () => 
       'defense.blocklist.action',
       'defense.allowlist.action',
       'defense.doppelganger.pacing',
+      'defense.doppelganger.learn-front',
       'stats.per-user-limit',
       'performance.workers',
       'performance.fast-mode',

@@ -4,7 +4,12 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { generatePublicValue } from '#worker/fake-tls/public-value'
 import { MAX_OUTBOUND_PAYLOAD_BYTES } from '#worker/fake-tls/record'
-import { buildServerFlight, SERVER_RANDOM_OFFSET } from '#worker/fake-tls/server-hello'
+import {
+  buildServerFlight,
+  Group,
+  SERVER_RANDOM_OFFSET,
+  USUAL_EXTENSIONS,
+} from '#worker/fake-tls/server-hello'
 import { bytes, secretKey } from '../../support/generators.ts'
 
 /** The records of a flight, by their headers alone. */
@@ -30,7 +35,8 @@ test('the known answer', () => {
     clientRandom: Buffer.from('8f0b35ca835a0e427e20f71bb4cf40fe342e8975e7d84c810e343896929b3adf', 'hex'),
     sessionId: Buffer.alloc(32, 0x5a),
     cipherSuite: 0x1301,
-    publicKey: Buffer.alloc(32, 0x42),
+    keyShare: { group: Group.X25519, key: Buffer.alloc(32, 0x42) },
+    extensions: USUAL_EXTENSIONS,
     noise: Buffer.alloc(1000),
   })
   assert.equal(flight.length, 1138)
@@ -52,7 +58,8 @@ test('every flight has exactly three records, is signed, and echoes session id a
     clientRandom: bytes(32),
     sessionId: bytes(0, 255),
     cipherSuite: fc.nat(0xffff),
-    publicKey: bytes(32),
+    keyShare: fc.record({ group: fc.constant(Group.X25519), key: bytes(32) }),
+    extensions: fc.constant(USUAL_EXTENSIONS),
     noise: fc.oneof(bytes(1, 3000), bytes(16_390, 16_410)),
   })
   fc.assert(
@@ -71,7 +78,7 @@ test('every flight has exactly three records, is signed, and echoes session id a
       assert.equal(hello?.readUInt32BE(0), 0x0200_0000 + hello!.length - 4)
       assert.deepEqual(hello?.subarray(39, 39 + given.sessionId.length), given.sessionId)
       assert.equal(hello?.readUInt16BE(39 + given.sessionId.length), given.cipherSuite)
-      assert.deepEqual(hello?.subarray(-32), given.publicKey)
+      assert.deepEqual(hello?.subarray(-32), given.keyShare.key)
       assert.deepEqual(change, Buffer.of(1))
       assert.deepEqual(noise, given.noise.subarray(0, MAX_OUTBOUND_PAYLOAD_BYTES))
 
@@ -89,7 +96,8 @@ test('with a session id of 32 bytes the first record has 127 bytes', () => {
     clientRandom: Buffer.alloc(32),
     sessionId: Buffer.alloc(32),
     cipherSuite: 0x1303,
-    publicKey: Buffer.alloc(32),
+    keyShare: { group: Group.X25519, key: Buffer.alloc(32) },
+    extensions: USUAL_EXTENSIONS,
     noise: Buffer.alloc(1),
   })
   assert.equal(5 + (listRecords(flight)[0]?.payload.length ?? 0), 127)
@@ -101,7 +109,8 @@ test('more noise than a record may carry is cut, so that the third record still 
     clientRandom: Buffer.alloc(32),
     sessionId: Buffer.alloc(0),
     cipherSuite: 0x1303,
-    publicKey: Buffer.alloc(32),
+    keyShare: { group: Group.X25519, key: Buffer.alloc(32) },
+    extensions: USUAL_EXTENSIONS,
     noise: Buffer.alloc(60_000),
   })
   assert.deepEqual(

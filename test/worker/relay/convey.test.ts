@@ -66,7 +66,7 @@ async function openSession(t: TestContext, mode: 'fast' | 'recrypt'): Promise<Se
   const down = mode === 'fast' ? null : { fromDc: stream(4), toClient: stream(2) }
   relay.start(
     conveyUp(decoder, up, meters, () => relay.endUp()),
-    conveyDown(down, slots, meters),
+    conveyDown(down, slots, meters, null),
   )
   return { client: client.peer, dc: dc.peer, meters, count, decoder, slots, ended }
 }

@@ -31,6 +31,7 @@ export interface DefenseValues {
   'defense.doppelganger.raid-each': number
   'defense.doppelganger.drs': boolean
   'defense.doppelganger.pacing': Pacing
+  'defense.doppelganger.learn-front': boolean
 }
 
 export const DEFENSE_ROWS: Rows<DefenseValues> = {
@@ -132,7 +133,6 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: [],
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'Pages of the fronting site whose timing is learnt.',
   },
   'defense.doppelganger.repeats-per-raid': {
@@ -140,7 +140,6 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: 10,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How often each page is visited to learn from it.',
   },
   'defense.doppelganger.raid-each': {
@@ -148,21 +147,24 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     default: 21_600_000,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How often the pages are visited again.',
   },
   'defense.doppelganger.drs': {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
     help: 'Begin with small TLS records and grow, as large sites do.',
   },
   'defense.doppelganger.pacing': {
     ...plain(decodeOneOf(['burst', 'full', 'off'])),
     default: 'burst',
     reload: 'live',
-    pending: true,
     help: 'Which part of a download is paced like the fronting site: "burst", "full" or "off".',
+  },
+  'defense.doppelganger.learn-front': {
+    ...BOOLEAN,
+    default: true,
+    reload: 'live',
+    help: 'See how the fronting host answers a TLS handshake, and answer clients like it.',
   },
 }
