@@ -11,8 +11,10 @@ import { formatSecretHex, generateSecret, type Secret } from '#shared/secret'
 import { startRecordingSite } from '../support/front-site.ts'
 import { createMtcuteClient, type MtcuteClient } from '../support/mtcute-client.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
+import { startTlsSite } from '../support/tls-site.ts'
 import { startTelegramDc, type TelegramDc } from '../support/telegram-dc.ts'
 import { buildTestFileBytes } from '../support/telegram-dc/test-file.ts'
+import { waitUntil } from './world.ts'
 
 /** The proxy with a Telegram client that is not ours, talking to data centres that speak MTProto. */
 
@@ -45,6 +47,42 @@ before(async () => {
 after(async () => {
   await Promise.all(dcs.map((dc) => dc.close()))
 })
+
+/** The header of the extension in a ServerHello: group X25519MLKEM768, a ciphertext and a point. */
+const HYBRID_KEY_SHARE = Buffer.from('0033046411ec0460', 'hex')
+/** Full pacing takes 7 s for what the others move at once. */
+const PACED_DOWNLOAD_BYTES = 2 * 1024 * 1024
+
+for (const pacing of ['full', 'off', 'burst'] as const) {
+  test(
+    `pacing "${pacing}", with DRS, behind a front that takes X25519MLKEM768: a file arrives as it was sent`,
+    { timeout: TEST_LIMIT_MS },
+    async (context) => {
+      const site = await startTlsSite({ ecdhCurve: 'X25519MLKEM768:X25519' })
+      context.after(() => site.close())
+      const learning = { urls: [], repeatsPerRaid: 1, raidEachMs: 3_600_000, learnFront: true }
+      const proxy = await startTestProxy({
+        users: { alice: formatSecretHex(USERS.alice) },
+        dcs: Object.fromEntries(dcs.map((dc) => [dc.dcId, [dc.address]])),
+        fronting: { host: '127.0.0.1', port: site.port },
+        config: { defense: { doppelganger: { ...learning, pacing, drs: true } } },
+      })
+      context.after(() => proxy.stop())
+      await waitUntil(() => proxy.logText().includes('updated server flights'), 'the front is known')
+
+      const user = await connectClient(context, proxy, USERS.alice, { dcId: 2 })
+      const bytes = await raceFaults(user, download(user, 2, PACED_DOWNLOAD_BYTES))
+      await user.destroy()
+
+      assert.deepEqual(bytes, buildTestFileBytes(2, 0, PACED_DOWNLOAD_BYTES))
+      assert.deepEqual(user.errors, [])
+      assertNoFaults()
+      const flights = user.received.filter((bytes) => bytes.length > 0)
+      assert.ok(flights.length > 0)
+      for (const flight of flights) assert.ok(flight.includes(HYBRID_KEY_SHARE), 'a hybrid key share')
+    },
+  )
+}
 
 for (const { workers, fastMode, transfers } of MODES) {
   const mode = `${workers} ${workers === 1 ? 'worker' : 'workers'}, fast mode ${fastMode ? 'on' : 'off'}`

@@ -18,6 +18,8 @@ type TcpConnection = Awaited<ReturnType<MtProxyTcpTransport['_connectTcp']>>
 class RecordingTransport extends MtProxyTcpTransport {
   /** The first bytes sent on each TCP connection, in the order of connecting. */
   readonly sent: Buffer[] = []
+  /** The first bytes received on each of them. */
+  readonly received: Buffer[] = []
 
   override async _connectTcp(endpoint: TcpEndpoint): Promise<TcpConnection> {
     // oxlint-disable-next-line no-underscore-dangle -- the library's name for the method to override
@@ -28,6 +30,18 @@ class RecordingTransport extends MtProxyTcpTransport {
       const before = this.sent[index] ?? Buffer.alloc(0)
       this.sent[index] = Buffer.concat([before, bytes]).subarray(0, MAX_RECORDED_BYTES)
       await write(bytes)
+    }
+    this.received.push(Buffer.alloc(0))
+    const read = connection.read.bind(connection)
+    connection.read = async (into) => {
+      const bytes = await read(into)
+      const before = this.received[index] ?? Buffer.alloc(0)
+      if (before.length < MAX_RECORDED_BYTES)
+        this.received[index] = Buffer.concat([before, into.subarray(0, bytes)]).subarray(
+          0,
+          MAX_RECORDED_BYTES,
+        )
+      return bytes
     }
     return connection
   }
@@ -51,6 +65,8 @@ export interface MtcuteClient {
   readonly client: BaseTelegramClient
   /** The first bytes that the client sent on each of its TCP connections. */
   readonly sent: readonly Buffer[]
+  /** The first bytes that it received on each of them: the server's flight above all. */
+  readonly received: readonly Buffer[]
   /** What the client could not do, such as handshakes that failed. */
   readonly errors: readonly Error[]
   /** Resolves with the first of them. */
@@ -92,5 +108,6 @@ export async function createMtcuteClient(options: MtcuteClientOptions): Promise<
     errors.push(error)
     resolve(error)
   })
-  return { client, sent: transport.sent, errors, firstError, destroy: () => client.destroy() }
+  const { sent, received } = transport
+  return { client, sent, received, errors, firstError, destroy: () => client.destroy() }
 }
