@@ -37,10 +37,10 @@ export const download: Bench = {
 
 const ignore = (): void => {}
 
-type Stream = (bytes: number, count: (bytes: number) => void) => Promise<void>
+export type Stream = (bytes: number, count: (bytes: number) => void) => Promise<void>
 
 /** A connection whose first bytes are right; each call asks for that many more and resolves when they have come. */
-async function openStream(target: LoadTarget): Promise<Stream> {
+export async function openStream(target: LoadTarget): Promise<Stream> {
   const client = await connectFakeTls({ ...target, dc: 2, firstPayload: buildRequest(VERIFIED_BYTES) })
   const start = await client.read(VERIFIED_BYTES)
   if (!start.equals(patternSlice(0, VERIFIED_BYTES))) throw new Error('the download begins with wrong bytes')

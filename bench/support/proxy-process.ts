@@ -28,6 +28,8 @@ export interface ProxyOptions {
   readonly otherUsers?: number
   /** Serve the stats API there. */
   readonly apiPort?: number
+  /** The default unless given. */
+  readonly pacing?: 'burst' | 'full' | 'off'
 }
 
 /** The proxy as operators run it: a process of its own, with a configuration file. */
@@ -94,6 +96,11 @@ reuse-port = ${options.reusePort ?? false}
 [secrets]
 bench = "${secret}"
 ${buildOtherUsers(options.otherUsers ?? 0)}
+
+[defense.doppelganger]
+pacing = "${options.pacing ?? 'burst'}"
+# There is no site to learn from.
+learn-front = false
 
 [performance]
 workers = ${options.workers}

@@ -62,11 +62,16 @@ export interface TestProxy {
 
 const LIVENESS_LIMIT_MS = 10_000
 
+/** The configuration that `startTestProxy` begins with. */
+export function buildTestConfig(options: TestProxyOptions): ProxyConfig {
+  return override(defaultConfig(options), options.config ?? {})
+}
+
 /** The whole program in this process, on ports of its own, logging to a file. */
 export async function startTestProxy(options: TestProxyOptions): Promise<TestProxy> {
   const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-test-'))
   const logFile = join(folder, 'log')
-  let config = override(defaultConfig(options), options.config ?? {})
+  let config = buildTestConfig(options)
   const running = await startProxy(config, {
     log: { level: options.logLevel ?? 'debug', destination: logFile, pretty: false },
     cacheDirectories: [options.cacheDirectory ?? join(folder, 'cache')],

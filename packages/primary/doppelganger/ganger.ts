@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
@@ -94,7 +93,7 @@ export class Ganger {
       const isWhole = await this.#raid(plan, signal)
       const waitMs = isWhole ? plan.raidEachMs : Math.min(retryMs, plan.raidEachMs)
       retryMs = isWhole ? FIRST_RETRY_MS : retryMs * 2
-      await sleep(Math.min(waitMs, MAX_SLEEP_MS), undefined, { signal, ref: false }).catch(() => {})
+      await sleep(Math.min(waitMs, MAX_SLEEP_MS), signal)
     }
   }
 
@@ -138,7 +137,8 @@ export class Ganger {
   async #probe(target: FrontTarget, plan: Plan, signal: AbortSignal): Promise<FrontProbeResult> {
     const { serverName, host, port } = target
     const { timeoutMs, proxyProtocol } = plan
-    const where = formatHostPort({ host, port })
+    const address = formatHostPort({ host, port })
+    const where = host === serverName ? address : `${address} as ${serverName}`
     return this.#attempt<FrontProbeResult>(where, signal, async () => {
       const addresses = await this.#resolve(host, port, timeoutMs, signal)
       const guard = new LoopGuard(this.#options.listening, plan.ownAddresses)
@@ -146,7 +146,7 @@ export class Ganger {
         return { ok: false, reason: `${where} is this proxy itself` }
       const task = { serverName, addresses, proxyProtocol, repeats: PROBES_PER_HOST, timeoutMs }
       const result = await this.#options.tasks.run('probe-front', task)
-      return result.ok ? result : { ok: false, reason: `${where} as ${serverName}: ${result.reason}` }
+      return result.ok ? result : { ok: false, reason: `${where}: ${result.reason}` }
     })
   }
 
@@ -205,6 +205,21 @@ export class Ganger {
   #warn(reason: string): void {
     if (!this.#raids.signal.aborted) this.#options.log.warn({ error: reason }, 'cannot learn')
   }
+}
+
+/** Ends early, and in order, when the signal fires. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    timer.unref()
+    signal.addEventListener('abort', end)
+    if (signal.aborted) end()
+  })
 }
 
 type Failed = { readonly ok: false; readonly reason: string }
