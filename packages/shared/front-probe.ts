@@ -1,5 +1,5 @@
 import type { HostPort } from './dc.ts'
-import type { FrontFlight } from './traffic-profile.ts'
+import type { FrontFlights } from './traffic-profile.ts'
 
 /** What a probe of one fronting host is given: plain data, it crosses to a thread. */
 export interface FrontProbeTask {
@@ -9,14 +9,14 @@ export interface FrontProbeTask {
   readonly addresses: readonly HostPort[]
   /** Begin connections with a PROXY header that says "a health check". */
   readonly proxyProtocol: boolean
-  /** Handshakes to look at, one after another. */
+  /** Handshakes to look at for each kind of hello, one after another. */
   readonly repeats: number
   /** For each of them, the connection included. */
   readonly timeoutMs: number
 }
 
 export type FrontProbeResult =
-  | { readonly ok: true; readonly flight: FrontFlight }
+  | { readonly ok: true; readonly flights: FrontFlights }
   | { readonly ok: false; readonly reason: string }
 
 /** What a visit of one page is given. */

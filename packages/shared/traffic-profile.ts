@@ -5,7 +5,7 @@ export interface TrafficProfile {
   /** Size of an encrypted handshake flight, from the visits to `defense.doppelganger.urls`; null: not known. */
   readonly noise: NoiseModel | null
   /** What each fronting host answers to a ClientHello; keyed by the host in lower case, without a trailing dot. */
-  readonly flights: ReadonlyMap<string, FrontFlight>
+  readonly flights: ReadonlyMap<string, FrontFlights>
 }
 
 /** Weibull: `λ · (−ln U)^(1/k)` milliseconds, U uniform in (0, 1] (wire.md §9.2). */
@@ -20,7 +20,17 @@ export interface NoiseModel {
   readonly jitterBytes: number
 }
 
-/** The answer of one fronting host to a ClientHello as Telegram's clients send it (decision W5). */
+/**
+ * The answers of one fronting host to ClientHellos as Telegram's clients send them (decision W5): newer ones with a key
+ * share of X25519MLKEM768, older ones without. They differ by more than the share: OpenSSL tells a client which group it
+ * would have preferred.
+ */
+export interface FrontFlights {
+  readonly hybrid: FrontFlight
+  readonly classic: FrontFlight
+}
+
+/** The answer to one kind of hello. */
 export interface FrontFlight {
   readonly cipherSuite: number
   /** Of its key share: 0x001d is X25519, 0x11ec X25519MLKEM768. */

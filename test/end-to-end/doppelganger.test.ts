@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { DoppelgangerConfig } from '#shared/config'
-import { HYBRID_HELLO_BYTES } from '../support/client-hello.ts'
-import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
+import type { FrontFlight } from '#shared/traffic-profile'
+import { buildClientHello, HYBRID_HELLO_BYTES, USUAL_HELLO_BYTES } from '../support/client-hello.ts'
+import {
+  connectFakeTls,
+  connectRaw,
+  parseClientSecret,
+  type FakeTlsClient,
+} from '../support/faketls-client.ts'
 import type { TestProxy } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { startTlsSite } from '../support/tls-site.ts'
@@ -48,16 +57,19 @@ for (const { name, ...tls } of FRONTS) {
     const names = site.connections
       .map(({ servername }) => String(servername))
       .toSorted((a, b) => a.localeCompare(b))
-    assert.deepEqual(names, [
-      'front.test',
-      'front.test',
-      'front.test',
-      'other.test',
-      'other.test',
-      'other.test',
-    ])
+    assert.deepEqual(
+      Map.groupBy(names, (host) => host)
+        .entries()
+        .map(([host, of]) => [host, of.length])
+        .toArray(),
+      [
+        ['front.test', 6],
+        ['other.test', 6],
+      ],
+    )
     const seen = logged(proxy, 'updated server flight').find((entry) => entry['host'] === 'front.test')
-    const sizes = seen?.['encryptedBytes'] as number[]
+    assert.ok(seen)
+    const sizes = (seen['hybrid'] as FrontFlight).encryptedBytes
 
     // The threads are told one after the other, and a client may come before.
     const cipher = tls.ciphers === 'TLS_CHACHA20_POLY1305_SHA256' ? 0x1303 : 0x1302
@@ -85,6 +97,72 @@ for (const { name, ...tls } of FRONTS) {
     old.destroy()
     assert.ok(!proxy.logText().includes(secret.slice(2, 34)), 'no secret in a log')
   })
+}
+
+/** What anybody sees of a server's answer to a hello: the ServerHello but for what is drawn, and the bytes behind it. */
+async function seeAnswer(port: number, hello: Buffer): Promise<{ clear: string; encryptedBytes: number }> {
+  const socket = await connectRaw({ port })
+  try {
+    socket.write(hello)
+    let bytes = Buffer.alloc(0)
+    for (;;) {
+      // Without an encoding chunks are Buffers.
+      const [chunk] = (await once(socket, 'data')) as [Buffer]
+      bytes = Buffer.concat([bytes, chunk])
+      const end = 5 + bytes.readUInt16BE(3) + 6
+      // The last record of either is whole when the next one would begin here.
+      let at = end
+      while (at + 5 <= bytes.length) at += 5 + bytes.readUInt16BE(at + 3)
+      if (at !== bytes.length || at === end || !(await isQuiet(socket))) continue
+      const clear = Buffer.from(bytes.subarray(0, end))
+      clear.fill(0, 11, 43) // random
+      const share = clear.indexOf(Buffer.of(0x00, 0x33))
+      const keyBytes = clear.readUInt16BE(share + 6)
+      clear.fill(0, share + 8, share + 8 + keyBytes)
+      return { clear: clear.toString('hex'), encryptedBytes: bytes.length - end }
+    }
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Nothing more comes for now: a flight is one write, its parts are a moment apart. */
+async function isQuiet(socket: Socket): Promise<boolean> {
+  const before = socket.bytesRead
+  await sleep(100)
+  return socket.bytesRead === before
+}
+
+for (const group of ['X25519MLKEM768:X25519', 'X25519']) {
+  for (const size of [USUAL_HELLO_BYTES, HYBRID_HELLO_BYTES]) {
+    test(
+      `the same hello of ${size} bytes: we and a site with ${group} answer alike`,
+      { timeout },
+      async (t) => {
+        const site = await startTlsSite({ ecdhCurve: group, ALPNProtocols: ['h2', 'http/1.1'] })
+        t.after(() => site.close())
+        const secret = makeSecret(1)
+        const proxy = await startProxyIn(t, {
+          users: { alice: secret },
+          dcs: { 2: [{ host: '127.0.0.1', port: 9 }] },
+          fronting: { host: '127.0.0.1', port: site.port },
+          config: { defense: { doppelganger: DEFAULTS } },
+        })
+        await waitUntil(() => hasLogged(proxy, 'updated server flights'), 'the front is known')
+        const { key } = parseClientSecret(secret)
+        const hello = buildClientHello({ key, host: 'front.test', size })
+        const direct = await seeAnswer(site.port, hello.bytes)
+        const ours = await seeAnswer(proxy.port, hello.bytes)
+        assert.equal(
+          ours.clear,
+          direct.clear,
+          'suite, order of extensions, group and size of the share, to the byte',
+        )
+        const difference = ours.encryptedBytes - direct.encryptedBytes
+        assert.ok(Math.abs(difference) <= 4, `${difference} bytes; signatures differ by as much`)
+      },
+    )
+  }
 }
 
 test('a front that is down is a warning; clients are served all the same', { timeout }, async (t) => {

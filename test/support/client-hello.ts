@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, randomBytes, randomInt } from 'node:crypto'
 
 /**
  * ClientHellos as Telegram's clients send them, signed for a secret. Written from wire.md §2 and from what the
@@ -16,7 +16,9 @@ export const GROUP_X25519_MLKEM768 = 0x11ec
 
 const RECORD_HEADER_BYTES = 5
 const X25519_SHARE_BYTES = 32
-const MLKEM768_SHARE_BYTES = 1184 + X25519_SHARE_BYTES
+/** Two coefficients below 3329 take three bytes of an encapsulation key, and 32 more bytes follow (FIPS 203 §5). */
+const MLKEM768_COEFFICIENT_PAIRS = 384
+const MLKEM768_MODULUS = 3329
 const SESSION_ID_BYTES = 32
 const CIPHER_SUITES = [
   0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d,
@@ -129,7 +131,7 @@ function buildExtensions(options: ClientHelloOptions, grease: readonly number[],
   const [first = 0, group = 0, version = 0, last = 0] = grease
   const groups = hybrid ? [GROUP_X25519_MLKEM768] : []
   const shares = [keyShare(group, Buffer.of(0))]
-  if (hybrid) shares.push(keyShare(GROUP_X25519_MLKEM768, randomBytes(MLKEM768_SHARE_BYTES)))
+  if (hybrid) shares.push(keyShare(GROUP_X25519_MLKEM768, buildHybridShare()))
   shares.push(keyShare(GROUP_X25519, randomBytes(X25519_SHARE_BYTES)))
   return [
     extension(first),
@@ -173,6 +175,16 @@ function greaseValues(): number[] {
   const values = [...randomBytes(5)].map((byte) => ((byte & 0xf0) | 0x0a) * 0x0101)
   if (values[1] === values[4]) values[4] = (values[4] ?? 0) ^ 0x1010
   return values
+}
+
+/** As clients make it: a key that nobody has the other half of, but that a real server takes. */
+function buildHybridShare(): Buffer {
+  const pairs = Buffer.alloc(MLKEM768_COEFFICIENT_PAIRS * 3)
+  for (let at = 0; at < pairs.length; at += 3) {
+    const [first, second] = [randomInt(MLKEM768_MODULUS), randomInt(MLKEM768_MODULUS)]
+    pairs.writeUIntLE(first | (second << 12), at, 3)
+  }
+  return Buffer.concat([pairs, randomBytes(32 + X25519_SHARE_BYTES)])
 }
 
 const keyShare = (group: number, key: Buffer): Buffer => Buffer.concat([u16(group), vector16(key)])

@@ -11,7 +11,7 @@ import type { TaskPool } from '../task-pool.ts'
 import { Knowledge } from './knowledge.ts'
 import { scoutPages } from './scout.ts'
 
-/** Handshakes with each fronting host: signatures differ in length by a byte or two. */
+/** Handshakes with each fronting host for each kind of hello: signatures differ in length by a byte or two. */
 const PROBES_PER_HOST = 3
 /** Hosts probed at once: thousands of users may have a host each. */
 const PARALLEL_HOSTS = 4
@@ -118,12 +118,8 @@ export class Ganger {
           continue
         }
         learnt += 1
-        this.#knowledge.addFlight(target.serverName, result.flight)
-        const { extensions, encryptedBytes, recordBytes, ...facts } = result.flight
-        this.#options.log.debug(
-          { host: target.serverName, ...facts, extensions, encryptedBytes, recordBytes },
-          'updated server flight',
-        )
+        this.#knowledge.addFlights(target.serverName, result.flights)
+        this.#options.log.debug({ host: target.serverName, ...result.flights }, 'updated server flight')
       }
     }
     await Promise.all(Array.from({ length: PARALLEL_HOSTS }, work))

@@ -1,4 +1,4 @@
-import type { DelayModel, FrontFlight, NoiseModel, TrafficProfile } from '#shared/traffic-profile'
+import type { DelayModel, FrontFlights, NoiseModel, TrafficProfile } from '#shared/traffic-profile'
 import { UNLEARNT_PROFILE } from '#shared/traffic-profile'
 import type { Loot } from './scout.ts'
 import { fitWeibull, meanDelayMs } from './weibull.ts'
@@ -16,7 +16,7 @@ const MAX_MEAN_RATIO = 3
 export class Knowledge {
   #gapsNs: number[]
   #flightBytes: number[]
-  #flights: Map<string, FrontFlight>
+  #flights: Map<string, FrontFlights>
   #delays: DelayModel
   #noise: NoiseModel | null
 
@@ -53,8 +53,8 @@ export class Knowledge {
     this.#flights = new Map([...this.#flights].filter(([host]) => hosts.includes(host)))
   }
 
-  addFlight(host: string, flight: FrontFlight): void {
-    this.#flights.set(host, flight)
+  addFlights(host: string, flights: FrontFlights): void {
+    this.#flights.set(host, flights)
   }
 
   /** @returns what is known now and was not before; `misfit`: the gaps follow another law, and the delays stay as they were */

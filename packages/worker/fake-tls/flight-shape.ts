@@ -30,8 +30,8 @@ export function chooseFlightShape(
   profile: TrafficProfile,
   random: () => number,
 ): FlightShape {
-  const flight = profile.flights.get(normalizeHost(host))
-  if (flight === undefined) {
+  const flights = profile.flights.get(normalizeHost(host))
+  if (flights === undefined) {
     return {
       cipherSuite: hello.cipherSuite,
       group: Group.X25519,
@@ -39,19 +39,15 @@ export function chooseFlightShape(
       noiseBytes: clampNoise(drawNoise(profile.noise, random)),
     }
   }
+  const isHybrid = offersKeyShare(hello, Group.X25519MLKEM768, CLIENT_HYBRID_SHARE_BYTES)
+  const flight = isHybrid ? flights.hybrid : flights.classic
   return {
     cipherSuite: offersCipherSuite(hello, flight.cipherSuite) ? flight.cipherSuite : hello.cipherSuite,
-    group: chooseGroup(hello, flight),
+    // Any other group takes a second hello, which clients do not know.
+    group: isHybrid && flight.group === Group.X25519MLKEM768 ? flight.group : Group.X25519,
     extensions: flight.extensions,
     noiseBytes: clampNoise(fitOneRecord(flight, random)),
   }
-}
-
-/** Only groups that the client sent a share for: asking for another one takes a second hello, which clients do not know. */
-function chooseGroup(hello: ClientHello, flight: FrontFlight): number {
-  const isHybrid =
-    flight.group === Group.X25519MLKEM768 && offersKeyShare(hello, flight.group, CLIENT_HYBRID_SHARE_BYTES)
-  return isHybrid ? Group.X25519MLKEM768 : Group.X25519
 }
 
 /**

@@ -28,17 +28,22 @@ const SIGNATURES = [
   'rsa_pkcs1_sha512',
 ]
 /** The asterisk sends a key share along (OpenSSL 3.5, which Node has since 24). */
-const GROUPS = ['*X25519MLKEM768', '*X25519', 'P-256', 'P-384']
+const CLASSIC_GROUPS = ['*X25519', 'P-256', 'P-384']
+const HYBRID_GROUP = '*X25519MLKEM768'
 
 /** Options for `tls.connect`. Certificates are not judged: what is learnt is how a site looks, not whether it is trusted. */
-export function browserTls(serverName: string, protocols: readonly string[]): ConnectionOptions {
+export function browserTls(
+  serverName: string,
+  protocols: readonly string[],
+  isHybrid: boolean,
+): ConnectionOptions {
   return {
     // RFC 6066 §3: an address is no server name.
     ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
     ALPNProtocols: [...protocols],
     ciphers: SUITES.join(':'),
     sigalgs: SIGNATURES.join(':'),
-    ecdhCurve: GROUPS.join(':'),
+    ecdhCurve: (isHybrid ? [HYBRID_GROUP, ...CLASSIC_GROUPS] : CLASSIC_GROUPS).join(':'),
     minVersion: 'TLSv1.2',
     requestOCSP: true,
     rejectUnauthorized: false,

@@ -18,6 +18,8 @@ export interface OpenTappedOptions {
   readonly addresses: readonly HostPort[]
   /** ALPN, in order of preference. */
   readonly protocols: readonly string[]
+  /** Offer X25519MLKEM768 as well. */
+  readonly isHybrid: boolean
   /** Sent before the hello. */
   readonly preamble?: Buffer
   readonly timeoutMs: number
@@ -29,7 +31,7 @@ export interface OpenTappedOptions {
  * @throws Error when there is no connection or no handshake
  */
 export async function openTapped(options: OpenTappedOptions): Promise<TappedTls> {
-  const { serverName, addresses, protocols, preamble, timeoutMs, signal } = options
+  const { serverName, addresses, protocols, isHybrid, preamble, timeoutMs, signal } = options
   const { connection: raw } = await dialFirst({
     addresses,
     timeoutMs,
@@ -40,7 +42,7 @@ export async function openTapped(options: OpenTappedOptions): Promise<TappedTls>
   if (preamble !== undefined) raw.write(preamble)
   const tap = new RecordTap(raw)
   tap.on('error', () => {}) // the TLS side is told as well
-  const tls = connect({ ...browserTls(serverName, protocols), socket: tap })
+  const tls = connect({ ...browserTls(serverName, protocols, isHybrid), socket: tap })
   let tickets = 0
   tls.on('session', () => {
     tickets += 1

@@ -13,28 +13,37 @@ const PROXY_V2_LOCAL = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex')
 const TICKET_WAIT_MS = 500
 
 /**
- * Piscina task: see how a fronting host answers a ClientHello, by real TLS handshakes (decision W5). Several, because
- * signatures differ in length.
+ * Piscina task: see how a fronting host answers both kinds of ClientHello, by real TLS handshakes (decision W5).
+ * Several of each, because signatures differ in length.
  */
 export default async function probeFront(task: FrontProbeTask): Promise<FrontProbeResult> {
+  try {
+    const hybrid = await probeHello(task, true)
+    return { ok: true, flights: { hybrid, classic: await probeHello(task, false) } }
+  } catch (error) {
+    return { ok: false, reason: (error as Error).message } // `probeHello` throws nothing else
+  }
+}
+
+/** @throws Error with the reason */
+async function probeHello(task: FrontProbeTask, isHybrid: boolean): Promise<FrontFlight> {
   const encryptedBytes: number[] = []
-  let last: Omit<FrontFlight, 'encryptedBytes'> | null = null
-  for (let i = 0; i < task.repeats; i++) {
+  for (;;) {
     const signal = AbortSignal.timeout(task.timeoutMs)
+    const isLast = encryptedBytes.length + 1 >= task.repeats
     try {
-      last = await handshake(task, i === task.repeats - 1, signal)
-      encryptedBytes.push(last.recordBytes.reduce((sum, bytes) => sum + RECORD_HEADER_BYTES + bytes, 0))
-    } catch (error) {
-      return { ok: false, reason: describeFailure(error, signal, task.timeoutMs) }
+      const seen = await handshake(task, isHybrid, isLast, signal)
+      encryptedBytes.push(seen.recordBytes.reduce((sum, bytes) => sum + RECORD_HEADER_BYTES + bytes, 0))
+      if (isLast) return { ...seen, encryptedBytes }
+    } catch (cause) {
+      throw new Error(describeFailure(cause, signal, task.timeoutMs), { cause })
     }
   }
-  return last === null
-    ? { ok: false, reason: 'no handshake was asked for' }
-    : { ok: true, flight: { ...last, encryptedBytes } }
 }
 
 async function handshake(
   { serverName, addresses, proxyProtocol, timeoutMs }: FrontProbeTask,
+  isHybrid: boolean,
   awaitsTickets: boolean,
   signal: AbortSignal,
 ): Promise<Omit<FrontFlight, 'encryptedBytes'>> {
@@ -42,6 +51,7 @@ async function handshake(
     serverName,
     addresses,
     protocols: ['h2', 'http/1.1'],
+    isHybrid,
     ...(proxyProtocol ? { preamble: PROXY_V2_LOCAL } : {}),
     timeoutMs,
     signal,

@@ -19,6 +19,7 @@ export default async function visitPage({ url, addresses, timeoutMs }: VisitTask
       serverName: target.hostname.replace(/^\[|\]$/g, ''),
       addresses,
       protocols: ['http/1.1'],
+      isHybrid: true,
       timeoutMs,
       signal,
     })

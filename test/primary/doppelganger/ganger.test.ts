@@ -18,7 +18,7 @@ const FLIGHT = {
   recordBytes: [2995],
   tickets: 2,
 }
-const LEARNT: FrontProbeResult = { ok: true, flight: FLIGHT }
+const LEARNT: FrontProbeResult = { ok: true, flights: { hybrid: FLIGHT, classic: FLIGHT } }
 const PAGE: VisitResult = { ok: true, gapsNs: [1e6, 2e6], flightBytes: 3000, location: null }
 
 const secretFor = (host: string, seed: number): string =>

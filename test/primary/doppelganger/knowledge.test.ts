@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Knowledge } from '#primary/doppelganger/knowledge'
 import type { Loot } from '#primary/doppelganger/scout'
-import { UNLEARNT_PROFILE, type FrontFlight } from '#shared/traffic-profile'
+import { UNLEARNT_PROFILE, type FrontFlights } from '#shared/traffic-profile'
 import { seededRandom } from '../../support/seeded-random.ts'
 
 const loot = (more: Partial<Loot>): Loot => ({ gapsNs: [], flightBytes: [], failedRounds: 0, ...more })
@@ -10,7 +10,7 @@ const exponential = (samples: number, meanNs: number, seed = 1): number[] => {
   const random = seededRandom(seed)
   return Array.from({ length: samples }, () => Math.round(-Math.log(1 - random()) * meanNs))
 }
-const FLIGHT: FrontFlight = {
+const FLIGHT = {
   cipherSuite: 0x1301,
   group: 0x001d,
   extensions: [0x2b, 0x33],
@@ -18,6 +18,7 @@ const FLIGHT: FrontFlight = {
   recordBytes: [2995],
   tickets: 2,
 }
+const FLIGHTS: FrontFlights = { hybrid: FLIGHT, classic: FLIGHT }
 
 test('nothing is known before a hundred gaps and three handshakes', () => {
   const knowledge = new Knowledge()
@@ -61,10 +62,10 @@ test('gaps of another law leave the delays as they were', () => {
 test('other pages begin anew; hosts that left are forgotten', () => {
   const knowledge = new Knowledge()
   knowledge.addLoot(loot({ gapsNs: exponential(500, 2e6), flightBytes: [1, 2, 3] }))
-  knowledge.addFlight('a.test', FLIGHT)
-  knowledge.addFlight('b.test', FLIGHT)
+  knowledge.addFlights('a.test', FLIGHTS)
+  knowledge.addFlights('b.test', FLIGHTS)
   knowledge.keepFlights(['b.test'])
   knowledge.forgetPages()
-  assert.deepEqual(knowledge.profile, { ...UNLEARNT_PROFILE, flights: new Map([['b.test', FLIGHT]]) })
+  assert.deepEqual(knowledge.profile, { ...UNLEARNT_PROFILE, flights: new Map([['b.test', FLIGHTS]]) })
   assert.equal(knowledge.gapSamples, 0)
 })

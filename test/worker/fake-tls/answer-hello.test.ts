@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
-import { UNLEARNT_PROFILE, type FrontFlight } from '#shared/traffic-profile'
+import { UNLEARNT_PROFILE, type FrontFlight, type FrontFlights } from '#shared/traffic-profile'
 import { answerHello } from '#worker/fake-tls/answer-hello'
 import { parseClientHello } from '#worker/fake-tls/client-hello'
 import { ByteSocket } from '#worker/socket/byte-socket'
@@ -22,6 +22,12 @@ const FLIGHT: FrontFlight = {
   tickets: 2,
 }
 
+/** Whoever offers no hybrid share is answered with X25519, and told in ten bytes more what would have been preferred. */
+const bothWays = (hybrid: FrontFlight): FrontFlights => ({
+  hybrid,
+  classic: { ...hybrid, group: 0x001d, encryptedBytes: hybrid.encryptedBytes.map((bytes) => bytes + 10) },
+})
+
 type Answer = (hello: ClientHello, flight: FrontFlight | null) => Promise<ServerFlight & { bytes: Buffer }>
 
 /** Answers hellos over one connection; a client that is not ours checks every answer. */
@@ -31,7 +37,7 @@ async function openAnswerer(t: TestContext): Promise<Answer> {
   return async (hello, flight) => {
     const parsed = parseClientHello(hello.bytes)
     assert.ok(parsed.ok)
-    const flights = new Map(flight === null ? [] : [['front.test', flight]])
+    const flights = new Map(flight === null ? [] : [['front.test', bothWays(flight)]])
     answerHello(client, parsed.hello, { key: KEY, host: HOST }, { ...UNLEARNT_PROFILE, flights })
     let bytes = Buffer.alloc(0)
     for (;;) {
@@ -91,8 +97,9 @@ test('cipher, group, order and size are those of the front', LIMIT, async (t) =>
 
 test('a client that sent no hybrid share gets an X25519 one', LIMIT, async (t) => {
   const answer = await openAnswerer(t)
-  const { group, serverHelloBytes, cipher } = await answer(usual(), FLIGHT)
+  const { group, serverHelloBytes, cipher, applicationDataBytes } = await answer(usual(), FLIGHT)
   assert.deepEqual([group, serverHelloBytes, cipher], [0x001d, 127, 0x1302])
+  assert.ok([3010, 3011].includes(5 + applicationDataBytes), 'the size is that of an answer to such a client')
 })
 
 test('a front that took X25519 is followed by those who offer more', LIMIT, async (t) => {
@@ -119,7 +126,7 @@ test('extensions that a client of ours could not explain are left out', LIMIT, a
 test('the third record exists, however much or little the front sends', LIMIT, async (t) => {
   const answer = await openAnswerer(t)
   assert.equal((await answer(usual(), { ...FLIGHT, encryptedBytes: [60_000] })).applicationDataBytes, 16_401)
-  assert.equal((await answer(usual(), { ...FLIGHT, encryptedBytes: [3] })).applicationDataBytes, 17)
+  assert.equal((await answer(usual(), { ...FLIGHT, encryptedBytes: [-7] })).applicationDataBytes, 17)
   assert.equal((await answer(usual(), { ...FLIGHT, encryptedBytes: [] })).applicationDataBytes, 17)
 })
 
@@ -129,7 +136,7 @@ test('the flight of another host is no model', LIMIT, async (t) => {
   const hello = hybrid()
   const parsed = parseClientHello(hello.bytes)
   assert.ok(parsed.ok)
-  const profile = { ...UNLEARNT_PROFILE, flights: new Map([['other.test', FLIGHT]]) }
+  const profile = { ...UNLEARNT_PROFILE, flights: new Map([['other.test', bothWays(FLIGHT)]]) }
   answerHello(client, parsed.hello, { key: KEY, host: HOST }, profile)
   const [bytes] = (await once(peer, 'data')) as [Buffer]
   assert.deepEqual(extensionsOf(bytes), [0x2b, 0x33])

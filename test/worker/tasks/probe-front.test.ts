@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { TlsOptions } from 'node:tls'
 import type { FrontProbeTask } from '#shared/front-probe'
-import type { FrontFlight } from '#shared/traffic-profile'
+import type { FrontFlights } from '#shared/traffic-profile'
 import probeFront from '#worker/tasks/probe-front'
 import { startTlsSite } from '../../support/tls-site.ts'
 import { LIVENESS_MS } from '../../support/socket-pair.ts'
@@ -20,14 +20,14 @@ const task = (port: number, more: Partial<FrontProbeTask> = {}): FrontProbeTask 
   ...more,
 })
 
-async function probe(t: TestContext, options: TlsOptions): Promise<FrontFlight> {
+async function probe(t: TestContext, options: TlsOptions): Promise<FrontFlights> {
   const site = await startTlsSite(options)
   t.after(() => site.close())
   const result = await probeFront(task(site.port))
   assert.ok(result.ok, JSON.stringify(result))
-  assert.equal(site.connections.length, 3)
+  assert.equal(site.connections.length, 6)
   assert.ok(site.connections.every(({ servername }) => servername === 'front.test'))
-  return result.flight
+  return result.flights
 }
 
 const CASES: readonly (TlsOptions & { name: string; suite: number; group: number })[] = [
@@ -52,8 +52,9 @@ const CASES: readonly (TlsOptions & { name: string; suite: number; group: number
 
 for (const { name, suite, group, ...options } of CASES) {
   test(`a site that answers with ${name} is seen so`, LIMIT, async (t) => {
-    const flight = await probe(t, options)
+    const { hybrid: flight, classic } = await probe(t, options)
     assert.deepEqual([flight.cipherSuite, flight.group], [suite, group])
+    assert.deepEqual([classic.cipherSuite, classic.group], [suite, group === 0x11ec ? 0x001d : group])
     assert.deepEqual(flight.extensions, [0x2b, 0x33], 'the order of OpenSSL')
     // EncryptedExtensions, Certificate, CertificateVerify, Finished, each in a record.
     assert.equal(flight.recordBytes.length, 4)
@@ -69,7 +70,12 @@ for (const { name, suite, group, ...options } of CASES) {
 test('what the site sends on top of it counts: with ALPN its first record is longer', LIMIT, async (t) => {
   const plain = await probe(t, { ecdhCurve: 'X25519' })
   const withAlpn = await probe(t, { ecdhCurve: 'X25519', ALPNProtocols: ['h2'] })
-  assert.ok(withAlpn.recordBytes[0]! > plain.recordBytes[0]!)
+  assert.ok(withAlpn.hybrid.recordBytes[0]! > plain.hybrid.recordBytes[0]!)
+})
+
+test('a site that prefers a hybrid group says so to those who do not offer it', LIMIT, async (t) => {
+  const { hybrid, classic } = await probe(t, { ecdhCurve: 'X25519MLKEM768:X25519' })
+  assert.equal(classic.recordBytes[0]! - hybrid.recordBytes[0]!, 10, 'supported_groups with two of them')
 })
 
 test('the PROXY header comes before the hello', LIMIT, async (t) => {
