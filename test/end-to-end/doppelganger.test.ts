@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import type { Socket } from 'node:net'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { DoppelgangerConfig } from '#shared/config'
 import type { FrontFlight } from '#shared/traffic-profile'
 import { buildClientHello, HYBRID_HELLO_BYTES, USUAL_HELLO_BYTES } from '../support/client-hello.ts'
-import {
-  connectFakeTls,
-  connectRaw,
-  parseClientSecret,
-  type FakeTlsClient,
-} from '../support/faketls-client.ts'
+import { connectFakeTls, parseClientSecret, type FakeTlsClient } from '../support/faketls-client.ts'
 import type { TestProxy } from '../support/proxy.ts'
+import { seeAnswer } from '../support/see-answer.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { startTlsSite } from '../support/tls-site.ts'
 import { buildRequest, readPattern } from './transfer.ts'
@@ -97,40 +90,6 @@ for (const { name, ...tls } of FRONTS) {
     old.destroy()
     assert.ok(!proxy.logText().includes(secret.slice(2, 34)), 'no secret in a log')
   })
-}
-
-/** What anybody sees of a server's answer to a hello: the ServerHello but for what is drawn, and the bytes behind it. */
-async function seeAnswer(port: number, hello: Buffer): Promise<{ clear: string; encryptedBytes: number }> {
-  const socket = await connectRaw({ port })
-  try {
-    socket.write(hello)
-    let bytes = Buffer.alloc(0)
-    for (;;) {
-      // Without an encoding chunks are Buffers.
-      const [chunk] = (await once(socket, 'data')) as [Buffer]
-      bytes = Buffer.concat([bytes, chunk])
-      const end = 5 + bytes.readUInt16BE(3) + 6
-      // The last record of either is whole when the next one would begin here.
-      let at = end
-      while (at + 5 <= bytes.length) at += 5 + bytes.readUInt16BE(at + 3)
-      if (at !== bytes.length || at === end || !(await isQuiet(socket))) continue
-      const clear = Buffer.from(bytes.subarray(0, end))
-      clear.fill(0, 11, 43) // random
-      const share = clear.indexOf(Buffer.of(0x00, 0x33))
-      const keyBytes = clear.readUInt16BE(share + 6)
-      clear.fill(0, share + 8, share + 8 + keyBytes)
-      return { clear: clear.toString('hex'), encryptedBytes: bytes.length - end }
-    }
-  } finally {
-    socket.destroy()
-  }
-}
-
-/** Nothing more comes for now: a flight is one write, its parts are a moment apart. */
-async function isQuiet(socket: Socket): Promise<boolean> {
-  const before = socket.bytesRead
-  await sleep(100)
-  return socket.bytesRead === before
 }
 
 for (const group of ['X25519MLKEM768:X25519', 'X25519']) {

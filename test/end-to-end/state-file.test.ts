@@ -38,6 +38,7 @@ async function prepare(t: TestContext): Promise<Site> {
         // A restart fronts hellos from the second before it, which is the second of this test.
         'defense.anti-replay.enabled = false',
         'performance.workers = 2',
+        'defense.doppelganger.learn-front = false',
         `[stats.prometheus]\nenabled = true\nbind-to = "127.0.0.1:${metricsPort}"`,
         '[secrets]',
         ...users.map((user) => `${user} = "${USERS[user]}"`),

@@ -81,7 +81,7 @@ test('the whole program serves API and metrics on UNIX sockets', { timeout: LIMI
   writeFileSync(
     join(cwd, 'c.toml'),
     `secret = "${SECRET}"\nbind-to = "127.0.0.1:${await findFreePort()}"\napi-bind-to = "unix:${api}"\n` +
-      `performance.workers = 1\n[stats.prometheus]\nenabled = true\nbind-to = "unix:${metrics}"\n`,
+      `performance.workers = 1\ndefense.doppelganger.learn-front = false\n[stats.prometheus]\nenabled = true\nbind-to = "unix:${metrics}"\n`,
     { mode: 0o600 },
   )
   const program = startProgram(t, ['run', 'c.toml'], { cwd })

@@ -26,7 +26,7 @@ interface World {
 async function startWorld(t: TestContext, dc: StreamDc, file: string): Promise<World> {
   const port = await findFreePort()
   const complete = (text: string): string =>
-    `bind-to = "127.0.0.1:${port}"\ndc.2 = ["127.0.0.1:${dc.port}"]\n${text}`
+    `bind-to = "127.0.0.1:${port}"\ndc.2 = ["127.0.0.1:${dc.port}"]\ndefense.doppelganger.learn-front = false\n${text}`
   const cwd = makeDirectory(t, { 'config.toml': complete(file) })
   const program = startProgram(t, ['run', 'config.toml'], { cwd })
   await program.waitFor('"listening"')

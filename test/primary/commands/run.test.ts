@@ -11,7 +11,7 @@ const timeout = LIMIT_MS
 const KEY = '000102030405060708090a0b0c0d0e0f'
 const SECRET = `ee${KEY}6578616d706c652e636f6d`
 const buildConfig = (port: number): string =>
-  `secret = "${SECRET}"\nbind-to = "127.0.0.1:${port}"\nperformance.workers = 1\n`
+  `secret = "${SECRET}"\nbind-to = "127.0.0.1:${port}"\nperformance.workers = 1\ndefense.doppelganger.learn-front = false\n`
 
 test('a config file that is not there, or is a directory, is wrong usage', { timeout }, async (t) => {
   const cwd = makeDirectory(t)

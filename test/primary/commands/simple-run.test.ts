@@ -177,7 +177,8 @@ test('a wrong command line is one line and exit code 80', { timeout }, async (t)
 test('it serves, logs JSON lines and stops on a signal', { timeout }, async (t) => {
   const port = await findFreePort()
   // A flag that takes a list ends before the next word, and of a flag that is repeated the last one counts.
-  const args = ['-s', '', '-c', '1', '-c', '50', '-d', `127.0.0.1:${port}`, SECRET]
+  const front = ['--domain-fronting-host', '127.0.0.1', '--domain-fronting-port', '9']
+  const args = [...front, '-s', '', '-c', '1', '-c', '50', '-d', `127.0.0.1:${port}`, SECRET]
   const program = startProgram(t, ['simple-run', ...args])
   await program.waitFor('"listening"')
   program.child.kill('SIGTERM')

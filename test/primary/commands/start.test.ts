@@ -59,7 +59,7 @@ test(
     const port = await findFreePort()
     const text = buildFirstConfig()
       .replace('0.0.0.0:3128', `127.0.0.1:${port}`)
-      .replace(/^api-bind-to.*$/m, 'performance.workers = 1')
+      .replace(/^api-bind-to.*$/m, 'performance.workers = 1\ndefense.doppelganger.learn-front = false')
     const cwd = makeDirectory(t, { 'config.toml': text })
     const program = startProgram(t, [], { cwd })
     await program.waitFor('"listening"')
