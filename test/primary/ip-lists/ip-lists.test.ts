@@ -19,7 +19,14 @@ function defense(lists: { allowlist?: IpListConfig; blocklist?: IpListConfig }):
     antiReplay: { enabled: true, maxSizeBytes: 2 ** 24 },
     allowlist: lists.allowlist ?? OFF,
     blocklist: lists.blocklist ?? OFF,
-    doppelganger: { urls: [], repeatsPerRaid: 10, raidEachMs: 1000, drs: false, pacing: 'burst' },
+    doppelganger: {
+      urls: [],
+      repeatsPerRaid: 10,
+      raidEachMs: 1000,
+      drs: false,
+      pacing: 'burst',
+      learnFront: false,
+    },
   }
 }
 
