@@ -37,7 +37,10 @@ export const download: Bench = {
 
 const ignore = (): void => {}
 
-export type Stream = (bytes: number, count: (bytes: number) => void) => Promise<void>
+export interface Stream {
+  (bytes: number, count: (bytes: number) => void): Promise<void>
+  close(): void
+}
 
 /** A connection whose first bytes are right; each call asks for that many more and resolves when they have come. */
 export async function openStream(target: LoadTarget): Promise<Stream> {
@@ -64,7 +67,7 @@ export async function openStream(target: LoadTarget): Promise<Stream> {
     }
     wake()
   })
-  return async (bytes, report) => {
+  const stream = async (bytes: number, report: (bytes: number) => void): Promise<void> => {
     count = report
     const end = records.payloadBytes + bytes
     client.write(buildRequest(bytes))
@@ -75,6 +78,7 @@ export async function openStream(target: LoadTarget): Promise<Stream> {
       })
     }
   }
+  return Object.assign(stream, { close: () => client.destroy() })
 }
 
 /** Counts payload by hopping from one record header to the next. */
