@@ -5,7 +5,7 @@ import {
   type IncomingMessage,
 } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import { isIP, type Socket } from 'node:net'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { HostPort } from '#shared/dc'
 
@@ -15,6 +15,8 @@ const MAX_REDIRECTS = 3
 export interface HttpGetOptions {
   /** Use addresses of this family only; absent: whatever the host has. */
   readonly family?: 4 | 6
+  /** How the host is resolved, unless somebody else dials; absent: by the system. */
+  readonly lookup?: LookupFunction
   readonly headers?: Readonly<Record<string, string>>
   /** For the whole request, redirects included. */
   readonly timeoutMs: number
@@ -76,6 +78,7 @@ async function getOnce(url: URL, options: HttpGetOptions, signal: AbortSignal): 
       signal,
       agent,
       ...(options.family === undefined ? {} : { family: options.family }),
+      ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
       ...(options.ca === undefined ? {} : { ca: options.ca }),
     })
     outgoing.once('error', reject)

@@ -2,10 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
-import { Resolver } from '#shared/dial/resolver'
+import { LiveResolver } from '#shared/dial/live-resolver'
+import type { HostResolver } from '#shared/dial/resolver'
 import { createLogger } from '#shared/logger'
+import { countDnsIn } from '#shared/state/dns-counter'
 import { UNLEARNT_PROFILE, type TrafficProfile } from '#shared/traffic-profile'
 import type { LogTarget } from '#shared/worker-control'
+import { checkNameServer } from './check-name-server.ts'
 import { warnAboutDescriptors } from './descriptor-limit.ts'
 import { Ganger } from './doppelganger/ganger.ts'
 import { HandOffs } from './hand-off.ts'
@@ -80,6 +83,7 @@ export class RunningProxy {
   readonly #publishedUrls: PublishedUrls | undefined
   readonly #pool: WorkerPool
   readonly #handOffs: HandOffs
+  readonly #resolver: LiveResolver
   readonly #families: readonly SampledFamily[]
   /** Short jobs, none of which runs on a thread that relays. */
   readonly #tasks: TaskPool
@@ -117,6 +121,7 @@ export class RunningProxy {
     this.#listeners = Listeners.bind(config.bindTo, { backlog, inherited, reserveOnly: this.#threadsAccept })
     this.listening = this.#listeners.addresses
     this.#state = new SharedState(config, this.#log)
+    this.#resolver = new LiveResolver(config.network.dns, countDnsIn(this.#state.counters))
     this.#routing = new Routing(config)
     this.#tasks = new TaskPool()
     this.#ipLists = new IpLists({
@@ -176,7 +181,7 @@ export class RunningProxy {
       config,
       listening: this.listening,
       tasks: this.#tasks,
-      resolver: new Resolver(),
+      resolver: this.#resolver,
       log: createLogger(options.log, 'proxy.doppelganger'),
       onProfile: (profile) => {
         this.#profile = profile
@@ -196,6 +201,11 @@ export class RunningProxy {
     this.#updater = null
   }
 
+  /** For what the primary asks of the network itself. It follows reloads. */
+  get resolver(): HostResolver {
+    return this.#resolver
+  }
+
   get apiAddress(): HostPort | null {
     return this.#api?.address ?? null
   }
@@ -206,6 +216,7 @@ export class RunningProxy {
 
   /** @throws OperatorError when an address cannot be had, BugError when the threads do not come up */
   async start(): Promise<void> {
+    await checkNameServer(this.#config.network.dns)
     warnAboutDescriptors(this.#config.concurrency, this.#log)
     await this.#openStateFile()
     await this.#startHttp()
@@ -232,13 +243,16 @@ export class RunningProxy {
    * Connections of users who are no longer in it are closed, all others go on. What needs a restart must be as it was.
    */
   async reload(config: ProxyConfig): Promise<void> {
-    this.#routing.setConfig(config) // the steps that can fail come first, and setting it back cannot
+    // The steps that can fail come first, and setting them back cannot.
+    await checkNameServer(config.network.dns)
+    this.#routing.setConfig(config)
     try {
       this.#state.setUsers(config.users)
     } catch (error) {
       this.#routing.setConfig(this.#config)
       throw error
     }
+    this.#resolver.setDns(config.network.dns)
     this.#config = config
     if (this.#level !== 'silent') this.#level = config.debug ? 'debug' : 'info'
     this.#log.level = this.#level
@@ -263,7 +277,7 @@ export class RunningProxy {
   /** How what the program fetches for itself leaves this host. */
   #dialUpstream(): HttpDial {
     const { proxies, timeout } = this.#config.network
-    return this.#routing.httpDial(proxies, timeout.httpMs)
+    return this.#routing.httpDial(proxies, timeout.httpMs, this.#resolver.lookup)
   }
 
   /** Begin or end to fetch the addresses of data centres. Those that were fetched go with it. */
@@ -386,6 +400,7 @@ export class RunningProxy {
     this.#listeners.close()
     this.#ipLists.stop()
     this.#ganger.stop()
+    this.#resolver.close()
     await this.#pool.destroy()
     this.#state.counters.publish() // what came since the last tick
     const stateFile = this.#stateFile

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIPv4, isIPv6, type LookupFunction } from 'node:net'
 
 import { httpGet, type HttpGetOptions } from './http-client.ts'
 
@@ -24,6 +24,8 @@ export interface DetectOptions {
   readonly timeoutMs: number
   readonly url?: string
   readonly signal?: AbortSignal
+  /** How the service's name is resolved; absent: by the system. */
+  readonly lookup?: LookupFunction
   readonly ca?: string
 }
 
@@ -46,6 +48,7 @@ async function askPublicIp(family: 4 | 6, options: DetectOptions): Promise<strin
     timeoutMs: Math.min(options.timeoutMs, MAX_WAIT_MS),
     maxBodyBytes: MAX_ANSWER_BYTES,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
     ...(options.ca === undefined ? {} : { ca: options.ca }),
   }
   try {

@@ -98,7 +98,7 @@ export interface NetworkConfig {
     /** From accept to the end of the obfuscated2 handshake. */
     readonly handshakeMs: number
   }
-  /** TCP keep-alive of outbound connections. */
+  /** TCP keep-alive of both sides. */
   readonly keepAlive: {
     readonly enabled: boolean
     /** Silence before the first probe. */
@@ -107,6 +107,7 @@ export interface NetworkConfig {
     /** Probes without an answer before the connection counts as dead. */
     readonly count: number
   }
+  /** What the kernel may hold of one connection that is not on its way yet. */
   readonly tcpNotSentLowatBytes: number
 }
 

@@ -1,7 +1,8 @@
 import type { ProxyConfig, UpstreamProxy } from '#shared/config'
 import type { HostPort } from '#shared/dc'
 import { AddressHealth, type HealthMemory } from '#shared/dial/address-health'
-import { Resolver } from '#shared/dial/resolver'
+import type { DnsCounter } from '#shared/dial/dns/name-source'
+import { LiveResolver } from '#shared/dial/live-resolver'
 import { buildRoute, type Route } from '#shared/dial/route'
 import type { UpstreamMemory } from '#shared/dial/upstream-state'
 import { LoopGuard } from '#shared/loop-guard'
@@ -18,6 +19,7 @@ export interface DialersOptions {
   readonly listening: readonly HostPort[]
   readonly upstreams: UpstreamMemory
   readonly health: HealthMemory
+  readonly dnsCounter: DnsCounter
   readonly connect: (address: HostPort, signal: AbortSignal) => Promise<ByteSocket>
 }
 
@@ -25,14 +27,14 @@ export interface DialersOptions {
 export class Dialers {
   readonly #options: DialersOptions
   readonly #health: AddressHealth
-  readonly #resolver: Resolver
+  readonly #resolver: LiveResolver
   #dc: DcDialer
   #front: FrontDialer
 
   constructor(config: ProxyConfig, routing: RoutingValues, options: DialersOptions) {
     this.#options = options
     this.#health = new AddressHealth(options.health)
-    this.#resolver = new Resolver()
+    this.#resolver = new LiveResolver(config.network.dns, options.dnsCounter)
     this.#dc = this.#buildDc(config, routing)
     this.#front = this.#buildFront(config, routing)
   }
@@ -46,8 +48,14 @@ export class Dialers {
   }
 
   setConfig(config: ProxyConfig, routing: RoutingValues): void {
+    this.#resolver.setDns(config.network.dns)
     this.#dc = this.#buildDc(config, routing)
     this.#front = this.#buildFront(config, routing)
+  }
+
+  /** Nobody dials any more. */
+  close(): void {
+    this.#resolver.close()
   }
 
   #buildDc(config: ProxyConfig, routing: RoutingValues): DcDialer {

@@ -8,6 +8,7 @@ import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import { IpFilter, type IpFilterValues } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
+import { countDnsIn } from '#shared/state/dns-counter'
 import { CounterRow, leavePlace, takePlace } from '#shared/state/counters'
 import { histogram, HistogramRow } from '#shared/state/histogram'
 import { plainAddress } from '#shared/network'
@@ -109,6 +110,7 @@ export class Thread implements WorkerControl {
       listening: boot.listening,
       upstreams: boot.upstreams,
       health: boot.health,
+      dnsCounter: countDnsIn(this.counters),
       connect: (address, signal) => connectSocket(address, this.slots, buffers?.dc ?? null, signal),
     })
     this.hints = new UserHints()
@@ -138,6 +140,7 @@ export class Thread implements WorkerControl {
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
+    this.dialers.close()
     this.#loopMeter.stop()
     this.counters.publish()
     this.users.publish()

@@ -132,7 +132,7 @@ function override(config: ProxyConfig, overrides: ConfigOverrides): ProxyConfig 
   }
 }
 
-function defaultConfig(options: TestProxyOptions): ProxyConfig {
+export function defaultConfig(options: TestProxyOptions): ProxyConfig {
   const loopback: HostPort = { host: '127.0.0.1', port: 0 }
   const noIpList: IpListConfig = {
     enabled: false,

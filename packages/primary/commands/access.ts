@@ -9,6 +9,7 @@ import { buildTgLink } from '#primary/proxy-link'
 import { detectPublicIps, type PublicIps } from '#primary/public-ip'
 import { drawQrCode } from '#primary/qr-code'
 import type { ProxyConfig, UserConfig } from '#shared/config'
+import { Resolver } from '#shared/dial/resolver'
 import { OperatorError } from '#shared/errors'
 
 import { readConfigFile } from './read-config-file.ts'
@@ -83,6 +84,7 @@ function findPublicIps(
   return detectPublicIps({
     known: { ipv4: options.ipv4 ?? config.publicIpv4, ipv6: options.ipv6 ?? config.publicIpv6 },
     timeoutMs: config.network.timeout.httpMs,
+    lookup: new Resolver(config.network.dns).lookup,
     ...(publicIpUrl === undefined ? {} : { url: publicIpUrl }),
   })
 }

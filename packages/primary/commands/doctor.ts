@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { LookupFunction } from 'node:net'
 
 import { buildChecks } from '#primary/doctor/build-checks'
 import { type Check, type CheckResult, runCheck } from '#primary/doctor/check'
@@ -45,8 +46,9 @@ export async function runDoctor(
   surroundings: DoctorSurroundings = process,
 ): Promise<ExitCode> {
   const { config, warnings, path } = await readConfigFile(options.configPath)
-  const resolver = new Resolver()
-  const prober = createDcProber()
+  const resolver = new Resolver(config.network.dns)
+  const resolve = surroundings.resolve ?? ((host) => resolver.resolve(host))
+  const prober = createDcProber(resolve)
   try {
     const checks = buildChecks({
       config,
@@ -55,8 +57,8 @@ export async function runDoctor(
       skipNativeCheck: options.skipNativeCheck,
       ntpServer: surroundings.ntpServer ?? NTP_POOL,
       prober,
-      resolve: surroundings.resolve ?? ((host) => resolver.resolve(host)),
-      findPublicIps: askOnce(() => findPublicIps(config, surroundings)),
+      resolve,
+      findPublicIps: askOnce(() => findPublicIps(config, resolver.lookup, surroundings)),
       nowMs: Date.now(),
       ...(surroundings.ca === undefined ? {} : { ca: surroundings.ca }),
     })
@@ -64,6 +66,7 @@ export async function runDoctor(
     if (options.json) surroundings.stdout.write(formatResultsAsJson(results))
     return findWorst(results) === 'fail' ? ExitCode.failure : ExitCode.ok
   } finally {
+    resolver.close()
     await prober.close()
   }
 }
@@ -97,10 +100,15 @@ async function runAll(
   return results
 }
 
-function findPublicIps(config: ProxyConfig, { publicIpUrl }: DoctorSurroundings): Promise<PublicIps> {
+function findPublicIps(
+  config: ProxyConfig,
+  lookup: LookupFunction,
+  { publicIpUrl }: DoctorSurroundings,
+): Promise<PublicIps> {
   return detectPublicIps({
     known: { ipv4: config.publicIpv4, ipv6: config.publicIpv6 },
     timeoutMs: config.network.timeout.httpMs,
+    lookup,
     ...(publicIpUrl === undefined ? {} : { url: publicIpUrl }),
   })
 }

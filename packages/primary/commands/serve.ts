@@ -58,7 +58,7 @@ export async function serve(
     const starting = startProxy(file.config, { log: options.log, stopping: stopping.signal, inherited })
     stopReloading = reloadOnSignal(starting, file, log)
     const proxy = await starting
-    void warnAboutSni(file.config, log)
+    void warnAboutSni(file.config, log, proxy.resolver)
     options.onListening?.(proxy)
     // `finished` tells how a stop ended, so that a failure of it is not reported twice.
     const stop = (): void => void proxy.stop().catch(() => {})

@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
-import { Resolver } from '#shared/dial/resolver'
+import { type HostResolver, Resolver } from '#shared/dial/resolver'
 
 /**
  * Say in the log when a secret's host does not belong to our public address, which is what censors look for
@@ -11,7 +11,7 @@ import { Resolver } from '#shared/dial/resolver'
 export async function warnAboutSni(
   config: ProxyConfig,
   log: Logger,
-  resolver = new Resolver(),
+  resolver: HostResolver = new Resolver(config.network.dns),
 ): Promise<void> {
   const { publicIpv4, publicIpv6 } = config
   if (publicIpv4 === null && publicIpv6 === null) return
@@ -23,7 +23,7 @@ async function compare(
   hostname: string,
   config: ProxyConfig,
   log: Logger,
-  resolver: Resolver,
+  resolver: HostResolver,
 ): Promise<void> {
   const { publicIpv4, publicIpv6 } = config
   let resolved: readonly string[]

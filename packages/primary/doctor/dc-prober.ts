@@ -1,4 +1,7 @@
+import { isIP } from 'node:net'
+
 import { TaskPool } from '#primary/task-pool'
+import { DialError } from '#shared/errors'
 import type { DcProbeResult, DcProbeTask } from '#shared/dc-probe'
 
 export interface DcProber {
@@ -6,11 +9,24 @@ export interface DcProber {
   close(): Promise<void>
 }
 
-/** Probes run in a thread of their own, with the data plane's own code. It starts with the first one. */
-export function createDcProber(): DcProber {
+/**
+ * Probes run in a thread of their own, with the data plane's own code. It starts with the first one.
+ * @param resolve for SOCKS5 servers that are given by name
+ */
+export function createDcProber(resolve: (host: string) => Promise<readonly string[]>): DcProber {
   const tasks = new TaskPool()
   return {
-    probe: (task) => tasks.run('probe-dc', task),
+    probe: async (task) => {
+      const { upstream } = task
+      if (upstream === null || isIP(upstream.host) !== 0) return tasks.run('probe-dc', task)
+      try {
+        const [host = upstream.host] = await resolve(upstream.host)
+        return await tasks.run('probe-dc', { ...task, upstream: { ...upstream, host } })
+      } catch (error) {
+        if (!(error instanceof DialError)) throw error
+        return { ok: false, reasons: [error.message] }
+      }
+    },
     close: () => tasks.close(),
   }
 }

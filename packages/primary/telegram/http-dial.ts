@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import type { HostPort } from '#shared/dc'
 import { dialThrough } from '#shared/dial/dial-through'
 import { openThrough } from '#shared/dial/open-through'
@@ -8,10 +8,11 @@ import type { Route } from '#shared/dial/route'
 export type HttpDial = (address: HostPort, signal: AbortSignal) => Promise<Socket>
 
 /**
- * Dial by a route: round robin, with fail-over, counted. A proxy gets the name as it is; directly the system resolves it.
+ * Dial by a route: round robin, with fail-over, counted. A proxy gets the name as it is.
  * @param timeoutMs for one attempt
+ * @param lookup for names that are dialled directly, those of proxies among them; absent: by the system
  */
-export function createHttpDial(route: Route, timeoutMs: number): HttpDial {
+export function createHttpDial(route: Route, timeoutMs: number, lookup?: LookupFunction): HttpDial {
   return async (address, signal) => {
     const { connection } = await dialThrough({
       route,
@@ -19,7 +20,8 @@ export function createHttpDial(route: Route, timeoutMs: number): HttpDial {
       timeoutMs,
       signal,
       health: null,
-      open: (target, { proxy }, own) => openThrough(proxy.kind === 'direct' ? null : proxy, target, own),
+      open: (target, { proxy }, own) =>
+        openThrough(proxy.kind === 'direct' ? null : proxy, target, own, lookup),
       discard: (late) => late.destroy(),
     })
     return connection

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import type { ProxyConfig, UpstreamProxy } from '#shared/config'
 import type { DcAddress, DcTable } from '#shared/dc'
@@ -62,8 +63,8 @@ export class Routing {
   }
 
   /** How the primary's own requests go out: by the ways of a list of the configuration, as clients' connections do. */
-  httpDial(proxies: readonly UpstreamProxy[], timeoutMs: number): HttpDial {
+  httpDial(proxies: readonly UpstreamProxy[], timeoutMs: number, lookup: LookupFunction): HttpDial {
     const { memory, slots } = this.#upstreams
-    return createHttpDial(buildRoute(proxies, memory, slots), timeoutMs)
+    return createHttpDial(buildRoute(proxies, memory, slots), timeoutMs, lookup)
   }
 }

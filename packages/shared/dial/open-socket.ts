@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { connect, type LookupFunction, type Socket } from 'node:net'
 
 import type { HostPort } from '#shared/dc'
 
@@ -6,9 +6,14 @@ import type { HostPort } from '#shared/dc'
  * Open a plain TCP connection, for exchanges of a few bytes. Destroyed when `signal` fires before it is open.
  * @throws the system's error, or 'cancelled'
  */
-export function openSocket(address: HostPort, signal: AbortSignal): Promise<Socket> {
+export function openSocket(address: HostPort, signal: AbortSignal, lookup?: LookupFunction): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address.host, port: address.port, noDelay: true })
+    const socket = connect({
+      host: address.host,
+      port: address.port,
+      noDelay: true,
+      ...(lookup === undefined ? {} : { lookup }),
+    })
     const finish = (): void => signal.removeEventListener('abort', cancel)
     const cancel = (): void => {
       socket.destroy()

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 
 import type { Socks5Proxy } from '../config.ts'
 import { formatHostPort, type HostPort } from '../dc.ts'
@@ -11,17 +11,19 @@ type Socks5Server = Pick<Socks5Proxy, 'host' | 'port' | 'username' | 'password'>
 /**
  * A plain TCP connection to `address`, through a SOCKS5 server or directly. Destroyed when `signal` fires before it is
  * open. A name goes to the server as it is.
+ * @param lookup for what we dial ourselves, when it has a name; absent: by the system
  * @throws the system's error; DialError with the server's address and reason, never with the credentials
  */
 export async function openThrough(
   server: Socks5Server | null,
   address: HostPort,
   signal: AbortSignal,
+  lookup?: LookupFunction,
 ): Promise<Socket> {
-  if (server === null) return openSocket(address, signal)
+  if (server === null) return openSocket(address, signal, lookup)
   let socket: Socket
   try {
-    socket = await openSocket({ host: server.host, port: server.port }, signal)
+    socket = await openSocket({ host: server.host, port: server.port }, signal, lookup)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new DialError('upstream', `proxy ${formatHostPort(server)}: ${reason}`, { cause })

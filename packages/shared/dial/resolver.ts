@@ -1,39 +1,62 @@
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
-import { LRUCache } from 'lru-cache'
+import { isIP, type LookupFunction } from 'node:net'
+import type { DnsConfig } from '#shared/config'
+import { formatHostPort } from '#shared/dc'
 import { DialError } from '#shared/errors'
+import { createHttpsTransport } from './dns/https.ts'
+import { HostsFile } from './dns/hosts-file.ts'
+import { isHostName } from './dns/message.ts'
+import type { DnsCounter, Family, NameSource } from './dns/name-source.ts'
+import { FAMILY_GRACE_MS, ServerNames } from './dns/server-names.ts'
+import { SystemNames } from './dns/system-names.ts'
+import { createTcpTransport } from './dns/tcp.ts'
+import { createTlsTransport } from './dns/tls.ts'
+import type { DnsTransport } from './dns/transport.ts'
+import { UdpTransport } from './dns/udp.ts'
 
-/** The system resolver gives no time to live; a fronting site that moves is followed within a minute. */
-const POSITIVE_TTL_MS = 60_000
-/** A failure is remembered just long enough that a storm of probes does not become a storm of queries. */
-const NEGATIVE_TTL_MS = 5_000
-/** Hosts of all users, and some that went. */
-const MAX_ENTRIES = 1024
+const UNCOUNTED: DnsCounter = { countQuery() {}, countHit() {} }
+const SYSTEM: DnsConfig = { kind: 'system' }
 
-type Answer = { ok: true; addresses: readonly string[] } | { ok: false; error: DialError }
+export interface ResolverOptions {
+  readonly counter?: DnsCounter
+  /** PEM certificates to trust in place of the system's. */
+  readonly ca?: string
+  /** In place of `/etc/hosts`. */
+  readonly hostsPath?: string
+  /** What the slower family gets once the other one has addresses. Default 50 ms. */
+  readonly familyGraceMs?: number
+}
 
-/** Host names to addresses by the system's resolver, with a cache; questions for one name are asked once. */
+/** What most need of one. */
+export type HostResolver = Pick<Resolver, 'resolve' | 'resolveWithin' | 'lookup'>
+
+/**
+ * Host names to addresses as `network.dns` says, with a cache; questions for one name are asked once. Opens connections
+ * when there is something to ask, and keeps no thread and no command from ending.
+ */
 export class Resolver {
-  readonly #answers: LRUCache<string, Promise<Answer>>
+  readonly #names: NameSource
+  /** For names that mean something to this host alone. */
+  readonly #local: NameSource
+  /** null: the system looks there itself. */
+  readonly #hosts: HostsFile | null
 
-  constructor() {
-    this.#answers = new LRUCache({ max: MAX_ENTRIES })
+  constructor(dns: DnsConfig = SYSTEM, options: ResolverOptions = {}) {
+    this.#local = new SystemNames(options.counter ?? UNCOUNTED)
+    this.#hosts = dns.kind === 'system' ? null : new HostsFile(options.hostsPath)
+    this.#names = dns.kind === 'system' ? this.#local : createServerNames(dns, options)
   }
 
   /**
-   * Addresses of a host in the system's order; an IP literal is its own.
+   * Addresses of a host, those to try first in front; an IP literal is its own.
    * @throws DialError `unresolved`
    */
-  async resolve(host: string): Promise<readonly string[]> {
+  async resolve(host: string, family: Family = 0): Promise<readonly string[]> {
     if (isIP(host) !== 0) return [host]
-    let pending = this.#answers.get(host)
-    if (pending === undefined) {
-      pending = this.#ask(host)
-      this.#answers.set(host, pending, { ttl: POSITIVE_TTL_MS })
-    }
-    const answer = await pending
-    if (!answer.ok) throw answer.error
-    return answer.addresses
+    const name = host.toLowerCase().replace(/\.$/, '')
+    if (!isHostName(name)) throw new DialError('unresolved', `cannot resolve ${host}: not a host name`)
+    if (isLocal(name)) return this.#local.find(name, family)
+    const fixed = (await this.#hosts?.find(name, family)) ?? []
+    return fixed.length > 0 ? fixed : this.#names.find(name, family)
   }
 
   /**
@@ -57,16 +80,48 @@ export class Resolver {
     }
   }
 
-  async #ask(host: string): Promise<Answer> {
-    try {
-      const found = await lookup(host, { all: true })
-      return { ok: true, addresses: found.map((entry) => entry.address) }
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const error = new DialError('unresolved', `cannot resolve ${host}: ${reason}`, { cause })
-      const failed = Promise.resolve<Answer>({ ok: false, error })
-      this.#answers.set(host, failed, { ttl: NEGATIVE_TTL_MS })
-      return failed
+  /** For the `lookup` option of `net.connect`, `tls.connect` and `http.request`. */
+  get lookup(): LookupFunction {
+    return (host, { family, all }, done) => {
+      const wanted: Family = family === 4 || family === 'IPv4' ? 4 : family === 6 || family === 'IPv6' ? 6 : 0
+      // In a tick of its own: what the callback throws is not ours to catch.
+      this.resolve(host, wanted).then(
+        (found) => {
+          const addresses = found.map((address) => ({ address, family: isIP(address) }))
+          const [first] = addresses
+          if (all === true) process.nextTick(done, null, addresses)
+          else process.nextTick(done, null, first?.address, first?.family)
+        },
+        (error: unknown) => process.nextTick(done, error),
+      )
     }
   }
+
+  /** Connections to name servers close after the last answer that somebody waits for. Calling it twice is fine. */
+  close(): void {
+    this.#names.close()
+  }
+}
+
+function createServerNames(
+  dns: Exclude<DnsConfig, { kind: 'system' }>,
+  { counter = UNCOUNTED, ca, familyGraceMs = FAMILY_GRACE_MS }: ResolverOptions,
+): NameSource {
+  // Without the path, which with some services tells who the customer is.
+  const label = `${dns.kind}://${formatHostPort(dns)}`
+  const ask = (transport: DnsTransport, large: DnsTransport | null = null): NameSource =>
+    new ServerNames({ label, transport, large }, counter, familyGraceMs)
+  switch (dns.kind) {
+    case 'udp':
+      return ask(new UdpTransport(dns), createTcpTransport(dns))
+    case 'tls':
+      return ask(createTlsTransport(dns, ca))
+    case 'https':
+      return ask(createHttpsTransport(dns, ca))
+  }
+}
+
+/** RFC 6761 §6.3, and what only the system's file of hosts or search list can know. */
+function isLocal(name: string): boolean {
+  return !name.includes('.') || name.endsWith('.localhost')
 }

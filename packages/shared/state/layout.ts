@@ -2,6 +2,7 @@
  * THE table of metrics: what is counted, under which name and labels, and in which slot of a thread's row. The shared
  * memory, the Prometheus exporter and the documentation are all read from it, so they cannot drift apart.
  */
+import { DNS_TRANSPORTS, QUERY_OUTCOMES } from '../dial/dns/transport.ts'
 import { BugError, HANDSHAKE_CODES, PROXY_HEADER_CODES } from '../errors.ts'
 
 export type MetricKind = 'gauge' | 'counter'
@@ -177,6 +178,20 @@ export const METRICS = [
     kind: 'counter',
     help: 'Connections that have to begin with a PROXY header, by what they began with.',
     labels: { outcome: ['v1', 'v2', 'local', ...PROXY_HEADER_CODES] },
+    perDcAddress: false,
+  },
+  {
+    name: 'dns_queries',
+    kind: 'counter',
+    help: 'Questions sent to a resolver, by the way they went and how they ended.',
+    labels: { transport: DNS_TRANSPORTS, outcome: QUERY_OUTCOMES },
+    perDcAddress: false,
+  },
+  {
+    name: 'dns_cache_hits',
+    kind: 'counter',
+    help: 'Questions for addresses of names that were answered from memory.',
+    labels: {},
     perDcAddress: false,
   },
 ] as const satisfies readonly Metric[]

@@ -3,7 +3,7 @@ import type { HostPort } from '#shared/dc'
 import type { Dialled } from '#shared/dial/dial'
 import { dialThrough } from '#shared/dial/dial-through'
 import type { Route } from '#shared/dial/route'
-import type { Resolver } from '#shared/dial/resolver'
+import type { HostResolver } from '#shared/dial/resolver'
 import { DialError } from '#shared/errors'
 import { formatHostPort } from '#shared/dc'
 import type { LoopGuard } from '#shared/loop-guard'
@@ -11,7 +11,7 @@ import type { Clock } from '../clock.ts'
 import type { ByteSocket } from '../socket/byte-socket.ts'
 
 export interface FrontDialer {
-  readonly resolver: Resolver
+  readonly resolver: HostResolver
   readonly guard: LoopGuard
   readonly clock: Clock
   readonly timeoutMs: number

@@ -2,13 +2,13 @@ import type { UpstreamProxy } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import { DialError } from '#shared/errors'
 import { dialFirst } from '#shared/dial/dial'
-import type { Resolver } from '#shared/dial/resolver'
+import type { HostResolver } from '#shared/dial/resolver'
 import { Socks5Negotiation } from '#shared/dial/socks5'
 import type { ByteSocket } from './byte-socket.ts'
 
 export interface ConnectThroughOptions {
   /** Of the servers' own names. */
-  readonly resolver: Resolver
+  readonly resolver: HostResolver
   /** For that question; the whole is limited by the caller's signal. */
   readonly timeoutMs: number
   readonly connect: (address: HostPort, signal: AbortSignal) => Promise<ByteSocket>

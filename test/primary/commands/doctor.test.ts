@@ -9,6 +9,7 @@ import { startFakeNtp } from '../doctor/fake-ntp.ts'
 import { startFakeSocks } from '../doctor/fake-socks.ts'
 import { CERTIFICATE, startTlsSite } from '../doctor/tls-site.ts'
 import { makeDirectory } from './run-program.ts'
+import { addressRecord, NXDOMAIN, startDnsServer } from '../../support/dns-server.ts'
 import { findFreePort } from '../../support/free-port.ts'
 
 /** Liveness: threads start, everything else takes milliseconds. */
@@ -23,8 +24,19 @@ interface Outcome {
   stderr: string
 }
 
-/** A machine on which everything is as it should be, on ports of 127.0.0.1. */
-async function startWorld(t: TestContext): Promise<{
+/** `localhost` is this machine, every other name is the proxy's public address. */
+async function resolveAny(host: string): Promise<readonly string[]> {
+  return host === 'localhost' ? ['127.0.0.1'] : ['203.0.113.1']
+}
+
+/**
+ * A machine on which everything is as it should be, on ports of 127.0.0.1.
+ * @param resolve null for the resolver that the configuration names
+ */
+async function startWorld(
+  t: TestContext,
+  resolve: ((host: string) => Promise<readonly string[]>) | null = resolveAny,
+): Promise<{
   config: string
   examine: (config: string, options?: Partial<DoctorOptions>, isTTY?: boolean) => Promise<Outcome>
   sitePort: number
@@ -55,7 +67,7 @@ dc = { ${dcs.join(', ')} }
           stderr: { write: (chunk) => (outcome.stderr += chunk), isTTY, columns: 80 },
           ntpServer: ntp,
           publicIpUrl: 'http://127.0.0.1:1',
-          resolve: async (host) => (host === 'localhost' ? ['127.0.0.1'] : ['203.0.113.1']),
+          ...(resolve === null ? {} : { resolve }),
           ca: CERTIFICATE,
         },
       )
@@ -189,4 +201,22 @@ test('a terminal sees what is being waited for, and none of it stays', { timeout
   assert.match(stderr, /^waiting: Deprecated options and 7 more/)
   assert.ok(stderr.endsWith('\r\u001b[K'))
   assert.doesNotMatch(stdout, /waiting|\r/)
+})
+
+test('names are resolved as the configuration says, those of SOCKS5 servers too', { timeout }, async (t) => {
+  const dns = await startDnsServer(t, ({ name, type }) => {
+    const address = { 'example.com': '203.0.113.1', 'socks.example': '127.0.0.1' }[name]
+    return type === 'A' && address !== undefined
+      ? { answers: [addressRecord(name, address)] }
+      : { rcode: NXDOMAIN }
+  })
+  const socks = await startFakeSocks(t, 'anna', 'hunter2')
+  const { config, examine } = await startWorld(t, null)
+  const { stdout } = await examine(
+    `secret = "${HEX}"\n${config}[network]\ndns = "udp://127.0.0.1:${dns.port}"\n` +
+      `proxies = ["socks5://anna:hunter2@socks.example:${socks.port}", "socks5://nowhere.example"]\n`,
+  )
+  assert.match(stdout, /✅ example\.com resolves to 203\.0\.113\.1, our public address/)
+  assert.match(normalize(stdout), /with proxy socks5:\/\/\*\*\*@socks\.example:\d+\n {2}✅ DC 1 \(rpc T\)/)
+  assert.match(stdout, /❌ DC 1: cannot resolve nowhere\.example: there is no such name/)
 })

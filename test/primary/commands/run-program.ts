@@ -50,10 +50,11 @@ export class Program {
 export function startProgram(
   t: TestContext,
   args: readonly string[],
-  options: { cwd?: string; nodeArgs?: readonly string[] } = {},
+  options: { cwd?: string; nodeArgs?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
 ): Program {
   const child = spawn(process.execPath, [...(options.nodeArgs ?? []), MAIN, ...args], {
     cwd: options.cwd ?? tmpdir(),
+    env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   t.after(() => child.kill('SIGKILL'))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, LookupFunction } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 
@@ -90,4 +90,21 @@ test('a host without an address of the wanted family is not reached', { timeout 
 test('other schemes and addresses that refuse are errors with the address', { timeout }, async () => {
   await assert.rejects(httpGet('ftp://127.0.0.1/', LIMITS), /cannot get ftp:.*: ftp: is not spoken here/)
   await assert.rejects(httpGet('http://127.0.0.1:1/', LIMITS), /cannot get http:.*ECONNREFUSED/)
+})
+
+test('the host is resolved by the lookup that is given', { timeout }, async (t) => {
+  const url = new URL(await start(t, (request, response) => response.end(request.headers.host)))
+  const asked: string[] = []
+  const lookup: LookupFunction = (host, { all }, done) => {
+    asked.push(host)
+    if (all === true) done(null, [{ address: '127.0.0.1', family: 4 }])
+    else done(null, '127.0.0.1', 4)
+  }
+  const { body } = await httpGet(`http://site.example:${url.port}/`, { ...LIMITS, lookup })
+  assert.equal(body.toString(), `site.example:${url.port}`)
+  assert.deepEqual(asked, ['site.example'])
+  const fails: LookupFunction = (_, __, done) => done(new Error('cannot resolve it'), [])
+  await assert.rejects(httpGet(`http://site.example:${url.port}/`, { ...LIMITS, lookup: fails }), {
+    message: /cannot resolve it/,
+  })
 })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { LookupFunction } from 'node:net'
 import { test } from 'node:test'
 import { httpGet } from '#primary/http-client'
 import { createHttpDial } from '#primary/telegram/http-dial'
@@ -39,3 +40,31 @@ test('directly, and by a proxy that hangs only as long as the request may take',
   const dial = createHttpDial(createRoute([socks5(socks.port)]), 60_000)
   await assert.rejects(httpGet(url, { ...LIMITS, timeoutMs: 300, dial }), /timed out after 300 ms/)
 })
+
+test(
+  'what is dialled directly is found by the lookup that is given: the host, or the proxy',
+  { timeout },
+  async (t) => {
+    const site = await startHttpsSite({ body: 'a list' })
+    t.after(() => site.close())
+    const socks = await startSocksServer(t)
+    const asked: string[] = []
+    const lookup: LookupFunction = (host, { all }, done) => {
+      asked.push(host)
+      if (all === true) done(null, [{ address: '127.0.0.1', family: 4 }])
+      else done(null, '127.0.0.1', 4)
+    }
+    const url = `https://example.com:${site.port}/`
+    const direct = createHttpDial(createRoute([DIRECT]), 5000, lookup)
+    assert.equal((await httpGet(url, { ...LIMITS, dial: direct })).status, 200)
+    const proxy = createHttpDial(
+      createRoute([{ ...socks5(socks.port), host: 'socks.example' }]),
+      5000,
+      lookup,
+    )
+    // The proxy gets the name as it is.
+    assert.equal((await httpGet(`https://localhost:${site.port}/`, { ...LIMITS, dial: proxy })).status, 200)
+    assert.deepEqual(asked, ['example.com', 'socks.example'])
+    assert.deepEqual(socks.targets, [`localhost:${site.port}`])
+  },
+)

@@ -32,7 +32,6 @@ export const NETWORK_ROWS: Rows<NetworkValues> = {
     default: { kind: 'system' },
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'How host names are resolved: "system", "udp://IP", "tls://host" or "https://host/path".',
   },
   'network.doh-ip': {
@@ -40,7 +39,6 @@ export const NETWORK_ROWS: Rows<NetworkValues> = {
     default: null,
     reload: 'live',
     zero: 'default',
-    pending: true,
     deprecated: { instead: 'network.dns' },
     help: 'DNS over HTTPS at this address, if network.dns does not say otherwise.',
   },
