@@ -2,8 +2,6 @@ import { createServer, type Server } from 'node:net'
 import type { Logger } from 'pino'
 import { formatHostPort, type HostPort } from './dc.ts'
 
-/** First keep-alive probe on client sockets, as the reference's. */
-const CLIENT_KEEP_ALIVE_MS = 30_000
 /** Out of descriptors, every accept fails: one line a second tells as much as thousands. */
 const ACCEPT_ERROR_LOG_INTERVAL_MS = 1000
 
@@ -13,8 +11,6 @@ export function createListeningServer(): Server {
     pauseOnConnect: true,
     allowHalfOpen: true,
     noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: CLIENT_KEEP_ALIVE_MS,
   })
 }
 

@@ -2,8 +2,10 @@ import type { MessagePort } from 'node:worker_threads'
 import { expose } from 'comlink'
 import { createEndpoint } from '#shared/comlink-endpoint'
 import type { WorkerBoot } from '#shared/worker-control'
+import { NATIVE_OPTIONS } from './socket/native-options.ts'
 import { createReadBuffers } from './socket/read-buffers.ts'
 import { canShareReadBuffer } from './socket/self-test.ts'
+import { testNativeOptions } from './socket/test-native-options.ts'
 import { Thread } from './thread.ts'
 
 /** Input of the long task that a worker thread is. */
@@ -17,10 +19,16 @@ export interface ServeTask {
 
 /** Piscina entry: serve hand-offs until drained. The thread's sockets are all closed when this resolves. */
 export default async function serve({ boot, handOffPort, controlPort }: ServeTask): Promise<void> {
-  const isShared = await canShareReadBuffer()
+  const [isShared, native] = await Promise.all([canShareReadBuffer(), testNativeOptions()])
   const drained = Promise.withResolvers<void>()
-  const thread = new Thread(boot, handOffPort, isShared ? createReadBuffers() : null, drained.resolve)
+  const buffers = isShared ? createReadBuffers() : null
+  const thread = new Thread(boot, handOffPort, { buffers, native }, drained.resolve)
   if (!isShared) thread.log.warn('this Node cannot share read buffers: relaying costs more CPU')
+  // All threads find the same: once is enough.
+  if (native.reason !== null && boot.thread === 0) {
+    const options = NATIVE_OPTIONS.filter((option) => !native.works.has(option))
+    thread.log.info({ options, reason: native.reason }, 'socket options that cannot be set here')
+  }
   await thread.start()
   expose(thread, createEndpoint(controlPort))
   await drained.promise

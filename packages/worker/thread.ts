@@ -28,6 +28,8 @@ import { OwnListeners } from './own-listeners.ts'
 import { ByteSocket } from './socket/byte-socket.ts'
 import { connectSocket } from './socket/connect-socket.ts'
 import type { ReadBuffers } from './socket/read-buffers.ts'
+import { SocketOptions } from './socket/socket-options.ts'
+import type { NativeSupport } from './socket/test-native-options.ts'
 import { WriteSlots } from './socket/write-slots.ts'
 import { TrustedNetworks } from './trusted-networks.ts'
 import { Turns } from './turns.ts'
@@ -46,6 +48,13 @@ type Outcome = 'ok' | HandshakeCode
 const HANDSHAKES = Object.fromEntries(
   ['ok', ...HANDSHAKE_CODES].map((outcome) => [outcome, slot('handshakes', { outcome })]),
 ) as Record<Outcome, number>
+
+/** What was found out about this Node and this kernel before the thread began. */
+export interface Abilities {
+  /** Shared read buffers, or null where this Node cannot share them. */
+  readonly buffers: ReadBuffers | null
+  readonly native: NativeSupport
+}
 
 /** What one worker thread holds, and what its connections share. */
 export class Thread implements WorkerControl {
@@ -66,6 +75,7 @@ export class Thread implements WorkerControl {
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
   readonly #buffers: ReadBuffers | null
+  readonly #native: NativeSupport
   readonly #loopMeter: LoopMeter
   readonly #connections: Set<Connection>
   #dcAddressIndex: ReadonlyMap<string, number>
@@ -73,6 +83,7 @@ export class Thread implements WorkerControl {
   #config: ProxyConfig
   #trustedProxies: TrustedNetworks
   #profile: TrafficProfile
+  #socketOptions: SocketOptions
   #ticks: number
   #timer: NodeJS.Timeout | null
   /** There when the thread accepts by itself. */
@@ -83,11 +94,12 @@ export class Thread implements WorkerControl {
 
   /**
    * @param port sockets come in, `UserSeen` goes out
-   * @param buffers shared read buffers, or null where this Node cannot share them
+   * @param able what this Node and this kernel can do
    * @param onDrained called once when the thread was told to drain and its last connection has ended
    */
-  constructor(boot: WorkerBoot, port: MessagePort, buffers: ReadBuffers | null, onDrained: () => void) {
+  constructor(boot: WorkerBoot, port: MessagePort, able: Abilities, onDrained: () => void) {
     const { config } = boot
+    const { buffers, native } = able
     this.log = createLogger(boot.log, 'proxy')
     this.clock = new Clock()
     this.warnings = new Warnings(this.log, this.clock)
@@ -111,13 +123,15 @@ export class Thread implements WorkerControl {
       upstreams: boot.upstreams,
       health: boot.health,
       dnsCounter: countDnsIn(this.counters),
-      connect: (address, signal) => connectSocket(address, this.slots, buffers?.dc ?? null, signal),
+      connect: (address, signal) => this.#connect(address, signal),
     })
     this.hints = new UserHints()
     this.paceTimer = new PaceTimer()
     this.#boot = boot
     this.#port = port
     this.#buffers = buffers
+    this.#native = native
+    this.#socketOptions = new SocketOptions(config.network, native.native, native.works)
     this.#connections = new Set()
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
     this.#onDrained = onDrained
@@ -180,6 +194,7 @@ export class Thread implements WorkerControl {
     this.dialers.setConfig(config, routing)
     this.#dcAddressIndex = indexAddresses(routing.dcAddresses)
     this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
+    this.#socketOptions = new SocketOptions(config.network, this.#native.native, this.#native.works)
     this.log.level = logLevel
     this.hellos.setUsers(users)
     const generations = new Map(users.map((user) => [user.slot, user.generation]))
@@ -296,6 +311,7 @@ export class Thread implements WorkerControl {
 
   #serve(socket: Socket, peer: Peer): void {
     const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
+    this.#socketOptions.applyToClient(client.socket)
     const connection = new Connection(client, peer, this)
     this.#connections.add(connection)
     connection.run().catch((error: unknown) => {
@@ -305,6 +321,12 @@ export class Thread implements WorkerControl {
         'a connection failed: please report this',
       )
     })
+  }
+
+  async #connect(address: HostPort, signal: AbortSignal): Promise<ByteSocket> {
+    const far = await connectSocket(address, this.slots, this.#buffers?.dc ?? null, signal)
+    this.#socketOptions.applyToServer(far.socket)
+    return far
   }
 
   #tick(): void {

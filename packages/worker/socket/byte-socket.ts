@@ -109,7 +109,7 @@ export class ByteSocket {
 
   /** Open a connection. It is not reading before `resume`; `connected` and errors are the socket's own events. */
   static connect(
-    options: { host: string; port: number; keepAliveInitialDelayMs: number },
+    options: { host: string; port: number },
     slots: WriteSlots,
     readBuffer: Buffer | null,
   ): ByteSocket {
@@ -118,8 +118,6 @@ export class ByteSocket {
       port: options.port,
       noDelay: true,
       allowHalfOpen: true,
-      keepAlive: true,
-      keepAliveInitialDelay: options.keepAliveInitialDelayMs,
     }
     if (readBuffer === null) return ByteSocket.#listen(connect(common), slots)
     let self: ByteSocket | null = null

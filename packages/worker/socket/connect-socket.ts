@@ -2,9 +2,6 @@ import type { HostPort } from '#shared/dc'
 import { ByteSocket } from './byte-socket.ts'
 import type { WriteSlots } from './write-slots.ts'
 
-/** Outbound keep-alive of the reference: first probe after 15 s of silence. */
-const KEEP_ALIVE_INITIAL_DELAY_MS = 15_000
-
 /**
  * Open a TCP connection, paused. The socket is destroyed when `signal` fires before it is open.
  * @throws the system's error
@@ -15,11 +12,7 @@ export function connectSocket(
   readBuffer: Buffer | null,
   signal: AbortSignal,
 ): Promise<ByteSocket> {
-  const byteSocket = ByteSocket.connect(
-    { ...address, keepAliveInitialDelayMs: KEEP_ALIVE_INITIAL_DELAY_MS },
-    slots,
-    readBuffer,
-  )
+  const byteSocket = ByteSocket.connect(address, slots, readBuffer)
   const { socket } = byteSocket
   return new Promise((resolve, reject) => {
     const cancel = (): void => {

@@ -83,23 +83,20 @@ export const NETWORK_ROWS: Rows<NetworkValues> = {
     ...BOOLEAN,
     default: false,
     reload: 'live',
-    pending: true,
-    help: 'Send no TCP keep-alive probes on outbound connections.',
+    help: 'Send no TCP keep-alive probes, neither to clients nor to Telegram and the site.',
   },
   'network.keep-alive.idle': {
     ...DURATION,
     default: 15_000,
     reload: 'live',
     zero: 'default',
-    pending: true,
-    help: 'Silence before the first probe.',
+    help: 'Silence before the first probe; to clients never sooner than after 30 s.',
   },
   'network.keep-alive.interval': {
     ...DURATION,
     default: 15_000,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'Time between two probes.',
   },
   'network.keep-alive.count': {
@@ -107,7 +104,6 @@ export const NETWORK_ROWS: Rows<NetworkValues> = {
     default: 9,
     reload: 'live',
     zero: 'default',
-    pending: true,
     help: 'Probes without an answer before the connection counts as dead.',
   },
   'network.tcp-not-sent-lowat': {
@@ -115,7 +111,6 @@ export const NETWORK_ROWS: Rows<NetworkValues> = {
     default: 131_072,
     reload: 'live',
     zero: 'default',
-    pending: true,
-    help: 'How much the kernel may hold back for one outbound connection.',
+    help: 'How much unsent data the kernel may hold for one connection.',
   },
 }
