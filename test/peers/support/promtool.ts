@@ -20,6 +20,8 @@ const OURS_WITHOUT_TOTAL = [
   'dc_dial_failures',
   'worker_restarts',
   'state_save_failures',
+  'dns_queries',
+  'dns_cache_hits',
   'user_bytes',
   'user_refusals',
 ]
