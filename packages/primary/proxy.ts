@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
@@ -13,24 +12,19 @@ import { warnAboutDescriptors } from './descriptor-limit.ts'
 import { Ganger } from './doppelganger/ganger.ts'
 import { HandOffs } from './hand-off.ts'
 import { httpGet } from './http-client.ts'
-import { createFetchList } from './ip-lists/fetch-list.ts'
-import { IpLists } from './ip-lists/ip-lists.ts'
-import { listCacheDirectories, ListCache } from './ip-lists/list-cache.ts'
+import { createIpLists } from './ip-lists/create-ip-lists.ts'
+import type { IpLists } from './ip-lists/ip-lists.ts'
 import type { InheritedSocket } from './inherited-sockets.ts'
 import { Listeners } from './listener.ts'
 import { SharedState } from './shared-state.ts'
-import type { SampledFamily } from './stats/families.ts'
-import type { RunningHttpServer } from './stats/http-server.ts'
 import { StateFile } from './state-file/state-file.ts'
 import { listFamilies } from './stats/list-families.ts'
-import { startPrometheus } from './stats/prometheus.ts'
-import { startStatsApi } from './stats/stats-api.ts'
-import { startStatsd, type Statsd } from './stats/statsd.ts'
+import { Outputs } from './stats/outputs.ts'
 import { TaskPool } from './task-pool.ts'
-import { DcUpdater, type PublishedUrls } from './telegram/dc-updater.ts'
+import { AutoUpdate } from './telegram/auto-update.ts'
+import type { PublishedUrls } from './telegram/dc-updater.ts'
 import type { HttpDial } from './telegram/http-dial.ts'
 import { Routing } from './telegram/routing.ts'
-import { programVersion } from './version.ts'
 import { WorkerPool } from './worker-pool.ts'
 
 /** How often the primary publishes its own counters and looks after the shared state. */
@@ -80,11 +74,11 @@ export class RunningProxy {
   readonly #listeners: Listeners
   readonly #state: SharedState
   readonly #routing: Routing
-  readonly #publishedUrls: PublishedUrls | undefined
+  readonly #autoUpdate: AutoUpdate
   readonly #pool: WorkerPool
   readonly #handOffs: HandOffs
   readonly #resolver: LiveResolver
-  readonly #families: readonly SampledFamily[]
+  readonly #outputs: Outputs
   /** Short jobs, none of which runs on a thread that relays. */
   readonly #tasks: TaskPool
   readonly #ipLists: IpLists
@@ -96,15 +90,11 @@ export class RunningProxy {
   #config: ProxyConfig
   #profile: TrafficProfile
   #level: LogTarget['level']
-  #api: RunningHttpServer | null
-  #metrics: RunningHttpServer | null
   #stateFile: StateFile | null
   /** `reuse-port`. */
   readonly #threadsAccept: boolean
   #isAccepting: boolean
-  #statsd: Statsd | null
   #ticker: NodeJS.Timeout | null
-  #updater: DcUpdater | null
 
   constructor(config: ProxyConfig, options: ProxyOptions) {
     this.#config = config
@@ -124,26 +114,17 @@ export class RunningProxy {
     this.#resolver = new LiveResolver(config.network.dns, countDnsIn(this.#state.counters))
     this.#routing = new Routing(config)
     this.#tasks = new TaskPool()
-    this.#ipLists = new IpLists({
-      config: config.defense,
-      tools: {
-        tasks: this.#tasks,
-        fetch: createFetchList(
-          (url, options) => httpGet(url, { ...options, dial: this.#dialUpstream() }),
-          () => this.#config.network.timeout.httpMs,
-        ),
-        cache: new ListCache(
-          options.cacheDirectories ?? listCacheDirectories(config.stateFile, process.env),
-          this.#log,
-        ),
-        log: this.#log,
-      },
+    this.#ipLists = createIpLists({
+      config,
+      ...(options.cacheDirectories === undefined ? {} : { cacheDirectories: options.cacheDirectories }),
+      tasks: this.#tasks,
+      get: (url, request) => httpGet(url, { ...request, dial: this.#dialUpstream() }),
+      timeoutMs: () => this.#config.network.timeout.httpMs,
       counters: this.#state.counters,
       onChange: (values) => this.#pool.setIpFilter(values),
-      sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+      log: this.#log,
     })
     this.#stopping = options.stopping ?? new AbortController().signal
-    this.#publishedUrls = options.publishedUrls
     this.#pool = new WorkerPool({
       boot: (thread) => ({
         ...this.#state.boot(thread),
@@ -170,12 +151,20 @@ export class RunningProxy {
       ipFilter: this.#ipLists.filter,
       log: this.#log,
     })
-    this.#families = listFamilies({
-      ...this.#state.sources,
-      dcAddresses: () => this.#routing.dcAddresses,
+    this.#outputs = new Outputs({
+      config,
+      families: listFamilies({
+        ...this.#state.sources,
+        dcAddresses: () => this.#routing.dcAddresses,
+        upstreams: () => this.#routing.listUpstreams(),
+        perUserLimit: config.stats.perUserLimit,
+        workers: () => this.#pool.workers,
+      }),
+      histograms: this.#state.histogramSums,
+      snapshot: () => this.#state.snapshot(this.#startedAtMs),
+      ready: () => this.#isAccepting && this.#pool.isServing,
       upstreams: () => this.#routing.listUpstreams(),
-      perUserLimit: config.stats.perUserLimit,
-      workers: () => this.#pool.workers,
+      log: this.#log,
     })
     this.#ganger = new Ganger({
       config,
@@ -188,17 +177,22 @@ export class RunningProxy {
         this.#pool.setProfile(profile)
       },
     })
+    this.#autoUpdate = new AutoUpdate({
+      log: this.#log,
+      timeoutMs: () => this.#config.network.timeout.httpMs,
+      dial: () => this.#dialUpstream(),
+      onUpdate: (published) => {
+        if (this.#routing.publish(published)) this.#pushAddresses()
+      },
+      ...(options.publishedUrls === undefined ? {} : { urls: options.publishedUrls }),
+    })
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     promise.catch(() => {}) // it is the caller's, who may look late
     this.finished = promise
     this.#settle = (error) => (error === null ? resolve() : reject(error))
-    this.#api = null
-    this.#metrics = null
     this.#stateFile = null
     this.#isAccepting = false
-    this.#statsd = null
     this.#ticker = null
-    this.#updater = null
   }
 
   /** For what the primary asks of the network itself. It follows reloads. */
@@ -207,11 +201,11 @@ export class RunningProxy {
   }
 
   get apiAddress(): HostPort | null {
-    return this.#api?.address ?? null
+    return this.#outputs.apiAddress
   }
 
   get metricsAddress(): HostPort | null {
-    return this.#metrics?.address ?? null
+    return this.#outputs.metricsAddress
   }
 
   /** @throws OperatorError when an address cannot be had, BugError when the threads do not come up */
@@ -219,8 +213,7 @@ export class RunningProxy {
     await checkNameServer(this.#config.network.dns)
     warnAboutDescriptors(this.#config.concurrency, this.#log)
     await this.#openStateFile()
-    await this.#startHttp()
-    this.#startStatsd()
+    await this.#outputs.start()
     const listsLoaded = this.#ipLists.start(this.#stopping)
     const { finished } = await this.#pool.start()
     void this.#watch(finished)
@@ -233,7 +226,7 @@ export class RunningProxy {
     this.#isAccepting = true
     if (this.#threadsAccept) await this.#pool.listen()
     this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
-    this.#setAutoUpdate(this.#config.autoUpdate)
+    this.#autoUpdate.setOn(this.#config.autoUpdate)
     this.#logStart()
     this.#ganger.start()
   }
@@ -259,7 +252,7 @@ export class RunningProxy {
     this.#state.setThrottle(config.throttle)
     this.#handOffs.setConfig(config)
     this.#ipLists.setConfig(config.defense)
-    this.#setAutoUpdate(config.autoUpdate)
+    this.#autoUpdate.setOn(config.autoUpdate)
     await this.#pushValues()
     this.#ganger.setConfig(config)
   }
@@ -274,37 +267,16 @@ export class RunningProxy {
     })
   }
 
+  #pushAddresses(): void {
+    this.#pushValues().catch((error: unknown) =>
+      this.#log.error({ error: String(error) }, 'a worker thread did not take the addresses of data centres'),
+    )
+  }
+
   /** How what the program fetches for itself leaves this host. */
   #dialUpstream(): HttpDial {
     const { proxies, timeout } = this.#config.network
     return this.#routing.httpDial(proxies, timeout.httpMs, this.#resolver.lookup)
-  }
-
-  /** Begin or end to fetch the addresses of data centres. Those that were fetched go with it. */
-  #setAutoUpdate(isOn: boolean): void {
-    if (isOn === (this.#updater !== null)) return
-    if (this.#updater !== null) {
-      this.#updater.stop()
-      this.#updater = null
-      this.#routing.publish({})
-      return
-    }
-    this.#updater = new DcUpdater({
-      log: this.#log,
-      timeoutMs: () => this.#config.network.timeout.httpMs,
-      dial: () => this.#dialUpstream(),
-      onUpdate: (published) => {
-        if (!this.#routing.publish(published)) return
-        this.#pushValues().catch((error: unknown) =>
-          this.#log.error(
-            { error: String(error) },
-            'a worker thread did not take the addresses of data centres',
-          ),
-        )
-      },
-      ...(this.#publishedUrls === undefined ? {} : { urls: this.#publishedUrls }),
-    })
-    this.#updater.start()
   }
 
   /** Accept no more, let connections end for up to `shutdown-timeout`, then close them. */
@@ -315,7 +287,7 @@ export class RunningProxy {
     this.#listeners.close()
     void this.#stateFile?.save(this.#state.listTotals()) // the drain may be cut short
     this.#ipLists.stop()
-    this.#updater?.stop()
+    this.#autoUpdate.stop()
     this.#ganger.stop()
     this.#pool.drain()
     const limit = setTimeout(() => this.#pool.closeAll(), shutdownTimeoutMs)
@@ -345,43 +317,11 @@ export class RunningProxy {
     this.#stateFile.keepSaving(() => this.#state.listTotals())
   }
 
-  async #startHttp(): Promise<void> {
-    const { apiBindTo, apiPathPrefix, stats } = this.#config
-    if (apiBindTo !== null) {
-      this.#api = await startStatsApi({
-        address: apiBindTo,
-        pathPrefix: apiPathPrefix,
-        version: programVersion(),
-        snapshot: () => this.#state.snapshot(this.#startedAtMs),
-        ready: () => this.#isAccepting && this.#pool.isServing,
-        upstreams: () => this.#routing.listUpstreams(),
-        onError: (error) => this.#log.error({ error: String(error) }, 'stats API server error'),
-      })
-    }
-    if (stats.prometheus.enabled) {
-      this.#metrics = await startPrometheus({
-        config: stats.prometheus,
-        families: this.#families,
-        histograms: this.#state.histogramSums,
-        version: programVersion(),
-        onError: (error) => this.#log.error({ error: String(error) }, 'Prometheus exporter error'),
-      })
-    }
-  }
-
-  #startStatsd(): void {
-    const { statsd } = this.#config.stats
-    if (!statsd.enabled) return
-    this.#statsd = startStatsd({ config: statsd, families: this.#families, log: this.#log })
-  }
-
   #logStart(): void {
     const { users, performance } = this.#config
     this.#log.info({ users: users.length, workers: performance.workers }, 'proxy has been started')
     for (const address of this.listening) this.#log.info({ bind: formatHostPort(address) }, 'listening')
-    if (this.#api !== null) this.#log.info({ bind: this.#api.bind }, 'Stats API server started')
-    if (this.#metrics !== null) this.#log.info({ bind: this.#metrics.bind }, 'Prometheus exporter started')
-    if (this.#statsd !== null) this.#log.info({ server: this.#statsd.server }, 'StatsD exporter started')
+    this.#outputs.logStart()
   }
 
   async #watch(threads: Promise<void>): Promise<void> {
@@ -396,7 +336,7 @@ export class RunningProxy {
   /** The threads have ended, or never came up: nothing of ours stays open. */
   async #finish(failure: unknown): Promise<void> {
     if (this.#ticker !== null) clearInterval(this.#ticker)
-    this.#updater?.stop()
+    this.#autoUpdate.stop()
     this.#listeners.close()
     this.#ipLists.stop()
     this.#ganger.stop()
@@ -407,9 +347,7 @@ export class RunningProxy {
     this.#stateFile = null // once, also when several reasons to end come together
     await Promise.all([
       this.#tasks.close(),
-      this.#api?.close(),
-      this.#metrics?.close(),
-      this.#statsd?.stop(),
+      this.#outputs.close(),
       stateFile?.close(this.#state.listTotals()),
     ])
     this.#settle(failure)

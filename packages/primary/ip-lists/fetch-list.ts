@@ -18,7 +18,7 @@ export type FetchedList =
 /** @throws Error with the reason */
 export type FetchList = (url: string, known: Validators | null, signal: AbortSignal) => Promise<FetchedList>
 
-type HttpGet = (url: string, options: HttpGetOptions) => Promise<HttpAnswer>
+export type HttpGet = (url: string, options: HttpGetOptions) => Promise<HttpAnswer>
 
 /**
  * The one way by which lists are downloaded.
