@@ -35,8 +35,8 @@ async function main(): Promise<void> {
   const set = new ReplaySet(memory, 0)
   measure('warm-up', set, 0, 1e9)
   figures.push(
-    measure('new, entries expire (3,000/s)', set, 1, 3_000),
-    measure('new, full set, oldest evicted', set, 2, 1e9),
+    measure('new, 3,000 a second', set, 1, 3_000),
+    measure('new, oldest evicted', set, 2, 1e9),
     measure('replay', set, 2, 1e9),
   )
   const threads = [1, 2].map(

@@ -150,7 +150,7 @@ export class SharedState {
       ledger: this.#ledger,
       users: () => this.#users,
       throttle: () => this.#throttle.snapshot(),
-      replayFillRatio: () => this.#replay?.fillRatio ?? null,
+      replayFillRatio: () => this.#replay?.fillRatio(uptimeSeconds()) ?? null,
     }
   }
 
@@ -174,4 +174,9 @@ export class SharedState {
     }))
     return { startedAtMs, users, throttle: this.#throttle.snapshot() }
   }
+}
+
+/** The clock of the replay set, which is that of the threads. */
+function uptimeSeconds(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n) / 1000
 }

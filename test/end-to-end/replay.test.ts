@@ -3,7 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { buildClientHello, type ClientHello } from '../support/client-hello.ts'
+import {
+  buildClientHello,
+  RANDOM_OFFSET,
+  splitIntoRecords,
+  type ClientHello,
+} from '../support/client-hello.ts'
 import {
   connectFakeTls,
   connectRaw,
@@ -13,7 +18,7 @@ import {
 import { Faults, FAULTY_SERVE } from '../support/faults.ts'
 import { type RecordingSite, startRecordingSite } from '../support/front-site.ts'
 import { eventually, fetchText, sumMetric } from '../support/process-state.ts'
-import { startTestProxy } from '../support/proxy.ts'
+import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 
 const SECRET = `ee${'07'.repeat(16)}${Buffer.from('example.com').toString('hex')}`
@@ -23,6 +28,7 @@ const SITE_REPLY = Buffer.from('this is the site')
 const options = { timeout: 60_000 }
 
 interface Setup {
+  readonly proxy: TestProxy
   readonly faults: Faults
   readonly site: RecordingSite
   /** Shake hands with this hello, or with a new one. */
@@ -34,6 +40,15 @@ interface Setup {
   /** Resolves when the metric has this value. */
   readonly metric: (name: string, value: number, labels?: string) => Promise<unknown>
   readonly ready: () => Promise<unknown>
+}
+
+/** The same hello with this time XORed into it, as somebody does who has no key (wire.md §2.4). */
+function retime({ bytes, random, sessionId }: ClientHello, xor: number): ClientHello {
+  const changed = Buffer.from(random)
+  changed.writeUInt32LE((changed.readUInt32LE(28) ^ xor) >>> 0, 28)
+  const record = Buffer.from(bytes)
+  changed.copy(record, RANDOM_OFFSET)
+  return { bytes: record, random: changed, sessionId }
 }
 
 /** Two threads, a data centre that echoes, a fronting site that answers and keeps what it gets. */
@@ -70,6 +85,7 @@ async function setUp(t: TestContext, antiReplay = true): Promise<Setup> {
     }
   }
   return {
+    proxy,
     faults,
     site,
     connect: (hello) =>
@@ -124,6 +140,54 @@ test('a replayed hello is found on the thread that saw it and on every other one
   await metric('mtg_replay_attacks', 2)
   // The neighbour of a replay is served: it is the hello that is refused, not the address.
   await assertServed(await connect())
+})
+
+test(
+  'another time in a recorded hello, or other records around it, make no new hello',
+  options,
+  async (t) => {
+    const { connect, assertFronted, metric } = await setUp(t)
+    const now = Math.floor(Date.now() / 1000)
+    const hello = signHello(now)
+    await assertServed(await connect(hello))
+    // All of them are signed and in time: what refuses them is that the hello was used.
+    const seconds = [1, 2, 7, 30].map((later) => now ^ (now + later))
+    for (const xor of seconds) await assertFronted(retime(hello, xor), 0)
+    await assertFronted({ ...hello, bytes: splitIntoRecords(hello.bytes, [100, 300]) }, 1)
+    await metric('mtg_replay_attacks', seconds.length + 1)
+  },
+)
+
+test('a hello that was retimed before its first use is used up in all its forms', options, async (t) => {
+  const { connect, assertFronted } = await setUp(t)
+  const hello = signHello()
+  await assertServed(await connect(retime(hello, 1)))
+  for (const thread of [0, 1]) await assertFronted(hello, thread)
+})
+
+test('a reload forgets no hello', options, async (t) => {
+  const { proxy, connect, assertFronted, metric } = await setUp(t)
+  const hellos = [signHello(), signHello()]
+  for (const hello of hellos) await assertServed(await connect(hello))
+  await proxy.running.reload({ ...proxy.config, concurrency: 1000 })
+  for (const hello of hellos) {
+    for (const thread of [0, 1]) await assertFronted(hello, thread)
+  }
+  await metric('mtg_replay_attacks', 4)
+  await assertServed(await connect())
+})
+
+test('a hello that the process before has served is fronted by its successor', options, async (t) => {
+  const before = await setUp(t)
+  const hello = signHello()
+  await assertServed(await before.connect(hello))
+  await before.proxy.stop()
+  const nextStart = (Math.floor(Date.now() / 1000) + 2) * 1000 // the grace is one whole second
+  await new Promise((resolve) => setTimeout(resolve, nextStart - Date.now()))
+  const after = await setUp(t)
+  for (const thread of [0, 1]) await after.assertFronted(hello, thread)
+  await after.metric('mtg_handshakes', 2, 'outcome="before-start"')
+  await assertServed(await after.connect())
 })
 
 test('a replay is found after every thread that could know of it has died', options, async (t) => {

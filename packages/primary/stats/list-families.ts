@@ -35,7 +35,7 @@ export function listFamilies(sources: FamilySources): readonly SampledFamily[] {
     ...listUpstreamFamilies(upstreams),
     buildGauge(
       'replay_set_fill_ratio',
-      'Part of the replay set that is taken, 0 to 1; full, the oldest hello is forgotten early.',
+      'Part of the replay set taken by hellos that are still in time; 1: some are forgotten early.',
       replayFillRatio,
     ),
   ]

@@ -4,7 +4,7 @@
  *   | lock | … | head | tail | evicted early | key (2) | … | bucket 0 … capacity-1 | entry 0 … capacity-1 |
  *
  *   bucket: number of the newest entry of the bucket, plus 1; 0 for none
- *   entry:  | random, 8 words | expires at, seconds | number of the next older entry of the bucket, plus 1 |
+ *   entry:  | random, 8 words | needed until, seconds | number of the next older entry of the bucket, plus 1 |
  *
  * Entries are numbered in order of arrival and stand in a ring: entry n at n mod capacity. Those from `tail` up to,
  * not including, `head` are in the set.
@@ -20,7 +20,7 @@ export const BUCKETS_START = 64
 
 export const RANDOM_BYTES = 32
 export const RANDOM_WORDS = 8
-export const ENTRY_EXPIRES = 8
+export const ENTRY_NEEDED = 8
 export const ENTRY_OLDER = 9
 export const ENTRY_CELLS = 10
 

@@ -1,6 +1,7 @@
 /**
- * The hellos seen lately, exact over all threads (decision W3): a ring in order of arrival, so that the oldest leaves
- * first, with a chained hash index over it.
+ * The last hellos, exact over all threads (decision W3): a ring in order of arrival, so that the oldest leaves first,
+ * with a chained hash index over it. Nothing leaves because it is old: who recorded a hello can put another time into
+ * it (see hello-check.ts), so that it would be good again on any later day.
  *
  * A chain leads from newer to older entries and ends where it reaches one that has left the ring, so nothing has to be
  * unlinked, and after every single write the set is sound: a thread may die anywhere in here, all that is then to be
@@ -15,7 +16,7 @@ import {
   capacityOf,
   entriesStart,
   ENTRY_CELLS,
-  ENTRY_EXPIRES,
+  ENTRY_NEEDED,
   ENTRY_OLDER,
   EVICTED_EARLY,
   HEAD,
@@ -30,13 +31,10 @@ import {
 import { ThreadLock } from './thread-lock.ts'
 
 /**
- * 381,000 entries: with the default skew an entry lives 11 s, and a core authenticates 3,000 hellos a second, so this
- * lasts for 11 cores at full speed.
+ * 381,000 entries. With the default skew a hello can be repeated as it is for 11 s, and a core authenticates 3,000 a
+ * second: this lasts for 11 cores at full speed, and at one handshake a second for four days.
  */
 export const MIN_REPLAY_BYTES: number = 16 * 1024 * 1024
-
-/** Expired entries dropped per call. More than the one that is added, so that the set shrinks; few, for the latency. */
-const PURGED_PER_CALL = 4
 
 const UINT32_RANGE = 0x1_0000_0000
 
@@ -92,32 +90,45 @@ export class ReplaySet {
   }
 
   /**
-   * Hot. Whether this random was seen in its lifetime; if not, it is from now on, for at least `lifeSeconds`.
-   * `nowSeconds` is of a clock that never goes back and is the same in all threads, the machine's uptime for example.
+   * Hot. Whether this random is among the last `capacity` ones; if not, it is from now on. One that has to leave within
+   * `windowSeconds` is counted as `evictedEarly`.
+   * @param nowSeconds of a clock that never goes back and is the same in all threads, the machine's uptime for example
    */
-  testAndAdd(random32: Uint8Array, lifeSeconds: number, nowSeconds: number): 'new' | 'replay' {
+  testAndAdd(random32: Uint8Array, windowSeconds: number, nowSeconds: number): 'new' | 'replay' {
     if (random32.length !== RANDOM_BYTES)
       throw new BugError(`a client random has 32 bytes, not ${random32.length}`)
     this.#bytes.set(random32)
     const hash = halfSipHash13(this.#key0, this.#key1, this.#words)
     const bucket = BUCKETS_START + Math.floor((hash / UINT32_RANGE) * this.#capacity)
     this.#lock.acquire()
-    const seen = this.#contains(bucket, nowSeconds)
-    if (!seen) {
-      this.#purge(nowSeconds)
-      this.#append(bucket, Math.ceil(nowSeconds + lifeSeconds))
-    }
+    const seen = this.#contains(bucket)
+    if (!seen) this.#append(bucket, nowSeconds, windowSeconds)
     this.#lock.release()
     return seen ? 'replay' : 'new'
   }
 
-  /** Part of the memory that is taken, expired hellos that have not been purged yet included: 0 to 1. */
-  get fillRatio(): number {
+  /**
+   * Part of the memory that is taken by hellos still within their window, 0 to 1: at 1 one of them has to leave. The
+   * others are kept because there is room.
+   * @param nowSeconds of the clock that `testAndAdd` is given
+   */
+  fillRatio(nowSeconds: number): number {
     const cells = this.#cells
-    return this.#age(Atomics.load(cells, HEAD), Atomics.load(cells, TAIL)) / this.#capacity
+    const tail = Atomics.load(cells, TAIL)
+    const all = this.#age(Atomics.load(cells, HEAD), tail)
+    // In order of arrival, so halving finds the first one that is still needed.
+    let low = 0
+    let high = all
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const isNeeded = nowSeconds < cells[this.#entry((tail + middle) % this.#range) + ENTRY_NEEDED]!
+      if (isNeeded) high = middle
+      else low = middle + 1
+    }
+    return (all - low) / this.#capacity
   }
 
-  #contains(bucket: number, nowSeconds: number): boolean {
+  #contains(bucket: number): boolean {
     const cells = this.#cells
     const tail = cells[TAIL]!
     // Ages are distances from the tail. Along a chain they fall; what is not below the one before is a number from
@@ -128,7 +139,7 @@ export class ReplaySet {
       const age = this.#age(number, tail)
       if (age >= below) return false
       const entry = this.#entry(number)
-      if (this.#isSame(entry)) return nowSeconds < cells[entry + ENTRY_EXPIRES]!
+      if (this.#isSame(entry)) return true
       below = age
       number = cells[entry + ENTRY_OLDER]! - 1
     }
@@ -142,39 +153,30 @@ export class ReplaySet {
     return true
   }
 
-  #purge(nowSeconds: number): void {
-    const cells = this.#cells
-    for (let purged = 0; purged < PURGED_PER_CALL; purged++) {
-      const tail = cells[TAIL]!
-      if (tail === cells[HEAD] || nowSeconds < cells[this.#entry(tail) + ENTRY_EXPIRES]!) return
-      Atomics.store(cells, TAIL, this.#next(tail))
-    }
-  }
-
-  #append(bucket: number, expiresAtSeconds: number): void {
+  #append(bucket: number, nowSeconds: number, windowSeconds: number): void {
     const cells = this.#cells
     const head = cells[HEAD]!
     const tail = cells[TAIL]!
     if (this.#age(head, tail) === this.#capacity) {
+      if (nowSeconds < cells[this.#entry(tail) + ENTRY_NEEDED]!) Atomics.add(cells, EVICTED_EARLY, 1)
       Atomics.store(cells, TAIL, this.#next(tail))
-      Atomics.add(cells, EVICTED_EARLY, 1)
     }
     // This order is what makes death harmless: the place is out of the set while it is written; the entry is in the
     // set before a chain leads to it, so no chain ever leads to a half-written one.
     const entry = this.#entry(head)
     cells.set(this.#words, entry)
-    cells[entry + ENTRY_EXPIRES] = expiresAtSeconds
+    cells[entry + ENTRY_NEEDED] = Math.ceil(nowSeconds + windowSeconds)
     cells[entry + ENTRY_OLDER] = cells[bucket]!
     Atomics.store(cells, HEAD, this.#next(head))
     Atomics.store(cells, bucket, head + 1)
   }
 
-  /** Entries in the set, expired ones that are not purged yet included. */
+  /** Entries in the set. */
   get size(): number {
     return this.#age(Atomics.load(this.#cells, HEAD), Atomics.load(this.#cells, TAIL))
   }
 
-  /** Entries that left before their time because the set was full. More than 0: the set is too small. */
+  /** Entries that left within their window because the set was full. More than 0: the set is too small. */
   get evictedEarly(): number {
     return Atomics.load(this.#cells, EVICTED_EARLY) >>> 0
   }

@@ -4,7 +4,7 @@ import { HELLO_RANDOM_BYTES, HELLO_RANDOM_OFFSET, type ClientHello } from './cli
 const SHA256_BLOCK_BYTES = 64
 const SHA256_BYTES = 32
 /** The last four bytes of the digest carry the time, so 28 must match (wire.md §2.4). */
-const DIGEST_PREFIX_BYTES = 28
+export const DIGEST_PREFIX_BYTES = 28
 
 /**
  * One ClientHello, ready to be tried against many keys: HMAC-SHA256 (RFC 2104) by two one-shot hashes over buffers

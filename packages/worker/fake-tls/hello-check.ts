@@ -2,7 +2,8 @@ import type { ReplaySet } from '#shared/state/replay-set'
 import type { UserEntry } from '#shared/worker-control'
 import type { Clock } from '../clock.ts'
 import type { Turns } from '../turns.ts'
-import type { ClientHello } from './client-hello.ts'
+import { DIGEST_PREFIX_BYTES } from './authenticate.ts'
+import { HELLO_RANDOM_BYTES, type ClientHello } from './client-hello.ts'
 import { KeyRing, type GiveUp, type KeySearchResult } from './key-ring.ts'
 
 export interface HelloCheckOptions {
@@ -19,13 +20,16 @@ export interface HelloCheckOptions {
 /** Who sent a ClientHello, and whether it may still be used: key, time, replay (decisions W1, W3, W4). */
 export class HelloCheck {
   readonly #options: HelloCheckOptions
-  /** A hello is acceptable for as long as its time may be off, both ways, and one second for the rounding. */
+  /** A hello is acceptable as it is for as long as its time may be off, both ways, and one second for the rounding. */
   readonly #windowMs: number
+  /** What a hello is remembered by; the last bytes stay 0. */
+  readonly #fingerprint: Uint8Array
   #keys: KeyRing
 
   constructor(options: HelloCheckOptions) {
     this.#options = options
     this.#windowMs = 2 * options.toleranceMs + 1000
+    this.#fingerprint = new Uint8Array(HELLO_RANDOM_BYTES)
     this.#keys = new KeyRing(options.users, options.turns)
   }
 
@@ -54,11 +58,16 @@ export class HelloCheck {
     return this.#keys.search(hello, userHint, clock, giveUp)
   }
 
-  /** Remember a hello's random; true when it was there already. */
+  /**
+   * Remember a hello by its random; true when it was there already. The time is left out: it is only XORed onto the end
+   * of the digest, so who recorded a hello can turn it into one of any other time without the key. All that can be made
+   * of one hello has the same 28 bytes in front.
+   */
   isReplay(random: Uint8Array): boolean {
     const { replay, clock } = this.#options
     if (replay === null) return false
-    return replay.testAndAdd(random, this.#windowMs / 1000, clock.monotonicMs / 1000) === 'replay'
+    this.#fingerprint.set(random.subarray(0, DIGEST_PREFIX_BYTES))
+    return replay.testAndAdd(this.#fingerprint, this.#windowMs / 1000, clock.monotonicMs / 1000) === 'replay'
   }
 
   /** Until the window after our start has passed, hellos from before it may be replays that we cannot know. */

@@ -33,15 +33,15 @@ function smallMemory(capacity: number, begin = 0, key = 1): ReplayMemory {
   return { buffer, capacity }
 }
 
-test('a hello is new once and a replay until its life is over', () => {
+test('a hello is new once and a replay ever after, however late', () => {
   const set = new ReplaySet(createReplayMemory(0), 0)
   assert.equal(set.testAndAdd(hello(1), 11, 100), 'new')
   assert.equal(set.testAndAdd(hello(2), 11, 100.5), 'new')
-  assert.equal(set.testAndAdd(hello(1), 11, 100), 'replay')
-  assert.equal(set.testAndAdd(hello(1), 11, 110.999), 'replay')
-  assert.equal(set.testAndAdd(hello(1), 11, 111), 'new')
-  assert.equal(set.testAndAdd(hello(2), 11, 111.4), 'replay')
-  assert.equal(set.testAndAdd(hello(1), 11, 121.9), 'replay')
+  for (const now of [100, 110.999, 111, 100_000_000]) {
+    assert.equal(set.testAndAdd(hello(1), 11, now), 'replay')
+    assert.equal(set.testAndAdd(hello(2), 11, now), 'replay')
+  }
+  assert.equal(set.size, 2)
 })
 
 test('hellos that differ in one bit are different hellos', () => {
@@ -77,13 +77,32 @@ test('a full set loses its oldest hello, and counts it', () => {
   assert.equal(set.evictedEarly, 2)
 })
 
-test('hellos whose life is over make room: nothing leaves early, and the set shrinks', () => {
+test('a full set loses the oldest; only one that leaves within its window counts as lost', () => {
   const set = new ReplaySet(smallMemory(100), 0)
   for (let number = 0; number < 100; number++) set.testAndAdd(hello(number), 10, 1)
   assert.equal(set.size, 100)
   for (let number = 100; number < 140; number++) assert.equal(set.testAndAdd(hello(number), 10, 11), 'new')
   assert.equal(set.evictedEarly, 0)
-  assert.equal(set.size, 40)
+  assert.equal(set.size, 100)
+  for (let number = 40; number < 140; number++) assert.equal(set.testAndAdd(hello(number), 10, 12), 'replay')
+  for (let number = 200; number < 270; number++) set.testAndAdd(hello(number), 10, 12)
+  assert.equal(set.evictedEarly, 10) // 60 were of second 1, these of second 11
+})
+
+test('the fill ratio counts those within their window, wherever in the ring they stand', () => {
+  for (const begin of [0, numberRange(100) - 50]) {
+    const set = new ReplaySet(smallMemory(100, begin), 0)
+    assert.equal(set.fillRatio(1), 0)
+    for (let number = 0; number < 40; number++) set.testAndAdd(hello(number), 10, 1)
+    assert.equal(set.fillRatio(10.9), 0.4)
+    assert.equal(set.fillRatio(11), 0)
+    for (let number = 40; number < 90; number++) set.testAndAdd(hello(number), 10, 6)
+    assert.equal(set.fillRatio(10.9), 0.9)
+    assert.equal(set.fillRatio(11), 0.5)
+    for (let number = 90; number < 300; number++) set.testAndAdd(hello(number), 10, 20)
+    assert.equal(set.fillRatio(29), 1)
+    assert.equal(set.fillRatio(30), 0)
+  }
 })
 
 test('the size of the memory follows the setting and is never below 16 MiB', () => {
@@ -167,7 +186,7 @@ test('whatever is added, whenever, and wherever threads die, the set says what a
   const step = fc.record({
     number: fc.nat(12),
     afterSeconds: fc.nat(3),
-    lifeSeconds: fc.integer({ min: 1, max: 9 }),
+    windowSeconds: fc.integer({ min: 1, max: 9 }),
     death: fc.constantFrom<Death>(
       'nowhere',
       'nowhere',
@@ -184,23 +203,24 @@ test('whatever is added, whenever, and wherever threads die, the set says what a
       const memory = smallMemory(capacity, begin === null || begin === numberRange(5) ? 0 : begin, key)
       const sets = [new ReplaySet(memory, 0), new ReplaySet(memory, 1)]
       // Newest last. A hello that died half added holds a place, until the end of time.
-      const list: { number: number; expires: number }[] = []
+      const list: { number: number; needed: number }[] = []
+      let lost = 0
       let now = 1000
-      for (const [at, { number, afterSeconds, lifeSeconds, death }] of steps.entries()) {
+      for (const [at, { number, afterSeconds, windowSeconds, death }] of steps.entries()) {
         now += afterSeconds
         if (death !== 'nowhere') {
           dieWhileAdding(memory, 2, death)
           if (death !== 'in the lock' && list.length === capacity) list.shift()
-          if (death === 'before linking') list.push({ number: -1, expires: Infinity })
+          if (death === 'before linking') list.push({ number: -1, needed: Infinity })
           assert.ok(sets[0]?.releaseDeadThread(2))
         }
-        const seen = list.some((entry) => entry.number === number && now < entry.expires)
-        assert.equal(sets[at % 2]?.testAndAdd(hello(number), lifeSeconds, now), seen ? 'replay' : 'new')
+        const seen = list.some((entry) => entry.number === number)
+        assert.equal(sets[at % 2]?.testAndAdd(hello(number), windowSeconds, now), seen ? 'replay' : 'new')
         if (seen) continue
-        for (let purged = 0; purged < 4 && (list[0]?.expires ?? Infinity) <= now; purged++) list.shift()
-        if (list.length === capacity) list.shift()
-        list.push({ number, expires: now + lifeSeconds })
+        if (list.length === capacity && now < list.shift()!.needed) lost += 1 // it is full
+        list.push({ number, needed: now + windowSeconds })
         assert.equal(sets[0]?.size, list.length)
+        assert.equal(sets[0]?.evictedEarly, lost)
       }
     }),
     { numRuns: 1000 },
