@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { ProxyConfig, RefuseAction } from '#shared/config'
+import { Farewells } from '#shared/farewells'
 import { sharedNowMs, type UserSeen } from '#shared/hand-off'
 import type { IpFilter } from '#shared/ip-filter'
 import { plainAddress } from '#shared/network'
@@ -27,6 +28,7 @@ export class HandOffs {
   readonly #counters: CounterRow
   readonly #userHints: UserHints
   readonly #ipFilter: IpFilter
+  readonly #farewells: Farewells
   readonly #log: Logger
   #config: HandOffConfig
 
@@ -35,6 +37,7 @@ export class HandOffs {
     this.#counters = counters
     this.#userHints = new UserHints()
     this.#ipFilter = options.ipFilter
+    this.#farewells = new Farewells()
     this.#log = options.log
     this.#config = options.config
   }
@@ -43,7 +46,17 @@ export class HandOffs {
     this.#config = config
   }
 
-  /** Take an accepted, paused socket: it is handed over or destroyed when this returns. */
+  /** Let go of those that were refused, at once. */
+  close(): void {
+    this.#farewells.end()
+  }
+
+  /** Close those that were refused some time ago. To be called a few times a second. */
+  tick(): void {
+    this.#farewells.sweep(performance.now())
+  }
+
+  /** Take an accepted, paused socket: it is handed over, refused or destroyed when this returns. */
   take(socket: Socket): void {
     const { remoteAddress, remotePort } = socket
     if (remoteAddress === undefined || remotePort === undefined) {
@@ -52,15 +65,11 @@ export class HandOffs {
     }
     const address = plainAddress(remoteAddress)
     const refusal = this.#refuseListed(address)
-    if (refusal === 'close') {
-      socket.destroy()
-      return
-    }
+    if (refusal === 'close') return this.#refuse(socket)
     if (this.#pool.load() >= this.#config.concurrency) {
       this.#counters.add(CONCURRENCY_LIMITED, 1)
       this.#log.debug({ ip: address }, 'connection was concurrency limited')
-      socket.destroy()
-      return
+      return this.#refuse(socket)
     }
     const worker = this.#pool.leastLoaded()
     const userHint = this.#userHints.find(address)
@@ -76,6 +85,11 @@ export class HandOffs {
   #refuseListed(address: string): RefuseAction | null {
     if (this.#config.proxyProtocolListener) return null
     return this.#ipFilter.refuse(address, this.#counters, this.#log)
+  }
+
+  /** A FIN and nothing else, whatever the client has sent or will send. */
+  #refuse(socket: Socket): void {
+    this.#farewells.dismiss(socket, performance.now())
   }
 
   /** A worker found another user than the hint said. */

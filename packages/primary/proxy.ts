@@ -225,7 +225,7 @@ export class RunningProxy {
     })
     this.#isAccepting = true
     if (this.#threadsAccept) await this.#pool.listen()
-    this.#ticker = setInterval(() => this.#state.tick(), TICK_MS)
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     this.#autoUpdate.setOn(this.#config.autoUpdate)
     this.#logStart()
     this.#ganger.start()
@@ -317,6 +317,11 @@ export class RunningProxy {
     this.#stateFile.keepSaving(() => this.#state.listTotals())
   }
 
+  #tick(): void {
+    this.#state.tick()
+    this.#handOffs.tick()
+  }
+
   #logStart(): void {
     const { users, performance } = this.#config
     this.#log.info({ users: users.length, workers: performance.workers }, 'proxy has been started')
@@ -341,6 +346,7 @@ export class RunningProxy {
     this.#ipLists.stop()
     this.#ganger.stop()
     this.#resolver.close()
+    this.#handOffs.close()
     await this.#pool.destroy()
     this.#state.counters.publish() // what came since the last tick
     const stateFile = this.#stateFile

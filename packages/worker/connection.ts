@@ -227,7 +227,9 @@ export class Connection {
     this.#stage = 'closed'
     this.#dial?.abort(GONE)
     if (stage === 'relaying') this.#takeBackUnsent()
-    this.client.destroy()
+    // With bytes on their way to a peer that does not take them there is nothing to wait for.
+    if (this.client.unsentBytes > 0) this.client.destroy()
+    else this.thread.dismiss(this.client)
     this.#far?.destroy()
     for (const giveBack of this.#borrowed) giveBack()
     this.thread.forget(this)

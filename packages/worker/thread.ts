@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import type { DcAddress, HostPort } from '#shared/dc'
 import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
+import { Farewells } from '#shared/farewells'
 import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import { IpFilter, type IpFilterValues } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
@@ -78,6 +79,7 @@ export class Thread implements WorkerControl {
   readonly #native: NativeSupport
   readonly #loopMeter: LoopMeter
   readonly #connections: Set<Connection>
+  readonly #farewells: Farewells
   #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
   #config: ProxyConfig
@@ -134,6 +136,7 @@ export class Thread implements WorkerControl {
     this.#socketOptions = new SocketOptions(config.network, native.native, native.works)
     this.#connections = new Set()
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
+    this.#farewells = new Farewells()
     this.#onDrained = onDrained
     this.#config = config
     this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
@@ -158,6 +161,7 @@ export class Thread implements WorkerControl {
     this.#loopMeter.stop()
     this.counters.publish()
     this.users.publish()
+    this.#farewells.end()
     this.#port.close()
   }
 
@@ -256,6 +260,11 @@ export class Thread implements WorkerControl {
     this.#port.postMessage(seen)
   }
 
+  /** Let a client go with a FIN, whatever it still says. */
+  dismiss(client: ByteSocket): void {
+    client.dismiss(this.#farewells, this.clock.monotonicMs)
+  }
+
   /** A connection has ended. */
   forget(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
@@ -334,6 +343,7 @@ export class Thread implements WorkerControl {
     this.#loopMeter.tick()
     this.counters.publish()
     this.users.publish()
+    this.#farewells.sweep(this.clock.monotonicMs)
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_SWEEP !== 0) return
     for (const connection of this.#connections) connection.checkDeadline()

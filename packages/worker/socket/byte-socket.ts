@@ -1,5 +1,6 @@
 // hot: one call per read and per write of every connection
 import { connect, Socket, type OnReadOpts } from 'node:net'
+import type { Farewells } from '#shared/farewells'
 import { WriteQueue } from './write-queue.ts'
 import type { WriteSlots } from './write-slots.ts'
 
@@ -241,7 +242,13 @@ export class ByteSocket {
     this.socket.resetAndDestroy()
   }
 
-  /** Close at once; what is queued is lost. */
+  /** Let the peer go with a FIN behind what is queued; nobody is told of its bytes and events any more. */
+  dismiss(farewells: Farewells, nowMs: number): void {
+    this.#sink = IGNORE
+    farewells.dismiss(this.socket, nowMs)
+  }
+
+  /** Close at once; what is queued is lost, and unread bytes make it a reset. */
   destroy(): void {
     this.#discardHeld()
     this.socket.destroy()
