@@ -20,6 +20,7 @@ export const HANDSHAKE_CODES = [
   'ip-list',
   'refused',
   'obfuscated2',
+  'front-answered',
 ] as const
 export type HandshakeCode = (typeof HANDSHAKE_CODES)[number]
 

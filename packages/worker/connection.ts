@@ -3,7 +3,8 @@ import type { ProxyConfig } from '#shared/config'
 import { BugError, DialError, HandshakeError, ProxyHeaderError, type HandshakeCode } from '#shared/errors'
 import { slot } from '#shared/state/layout'
 import type { TrafficProfile } from '#shared/traffic-profile'
-import { front } from './domain-fronting/front.ts'
+import { front, frontEarly } from './domain-fronting/front.ts'
+import type { SiteVisit } from './domain-fronting/site-visit.ts'
 import { answerHello } from './fake-tls/answer-hello.ts'
 import type { ClientHello } from './fake-tls/client-hello.ts'
 import type { UserKey } from './fake-tls/key-ring.ts'
@@ -18,6 +19,8 @@ import { dialSession } from './telegram/dial-session.ts'
 import { relaySession, type DialledSession } from './telegram/relay-session.ts'
 import type { Thread } from './thread.ts'
 
+/** A hello comes with the first packet. Whoever is not done with it by then has lost one, or is no client of ours. */
+const HELLO_PATIENCE_MS = 250
 /** After one side's FIN the other gets this much silence, not the whole idle limit. */
 const HALF_CLOSED_IDLE_MS = 30_000
 /** Why dials end with their connection; one for all, since without a reason every abort makes an error with a stack. */
@@ -60,6 +63,8 @@ export class Connection {
   readonly config: ProxyConfig
   readonly profile: TrafficProfile
   readonly tally: Tally
+  /** Where the fronting site is dialled for this peer; null while nobody needs to. */
+  visit: SiteVisit | null
   readonly #input: HandshakeInput
   readonly #log: StreamLog
   readonly #startedMs: number
@@ -81,6 +86,7 @@ export class Connection {
     this.profile = thread.profile
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
+    this.visit = null
     this.#input = new HandshakeInput(client, (how) => this.#left(how))
     this.#log = new StreamLog(thread.log, peer.address)
     this.#borrowed = []
@@ -103,6 +109,7 @@ export class Connection {
       const userKey = await this.#findUser(hello)
       this.#refuseReplay(hello, userKey)
       this.#admit(userKey)
+      this.endVisit()
       answerHello(this.client, hello, userKey, this.profile)
       const session = await this.#openSession(userKey)
       const dialled = await this.#dialDc(session)
@@ -146,6 +153,27 @@ export class Connection {
     return this.#dial.signal
   }
 
+  /** Called by the thread's tick. False when there is no hello to wait for any more. */
+  checkHello(): boolean {
+    if (this.#stage === 'proxy-header') return true // it is still to come
+    if (this.#stage !== 'hello') return false
+    if (this.#input.isWaiting && this.#isOlderThan(HELLO_PATIENCE_MS)) frontEarly(this)
+    return true
+  }
+
+  /** The hello will not be waited for. */
+  giveUpHello(error: HandshakeError): void {
+    if (this.#stage === 'hello') this.#input.failHello(error)
+  }
+
+  /** Nobody needs the site for this peer. */
+  endVisit(): void {
+    if (this.visit === null) return
+    this.#dial?.abort(GONE)
+    this.visit.end()
+    this.visit = null
+  }
+
   /** Called by the thread's sweep: whether the time of the current stage is up, and what follows from it. */
   checkDeadline(): void {
     switch (this.#stage) {
@@ -172,6 +200,11 @@ export class Connection {
     const { received } = this.#input
     this.#input.release()
     return received
+  }
+
+  /** The same, while more may come. */
+  get received(): Buffer {
+    return this.#input.received
   }
 
   get hasReceived(): boolean {

@@ -86,6 +86,16 @@ export class HandshakeInput {
     return this.#payload.readExact(FRAME_BYTES)
   }
 
+  /** The hello is not complete yet. */
+  get isWaiting(): boolean {
+    return this.#raw.isWaiting
+  }
+
+  /** Whoever waits for the hello gets this error instead. */
+  failHello(error: HandshakeError): void {
+    this.#raw.fail(error)
+  }
+
   /** The handshake has taken too long: whoever waits for its bytes is told. */
   expire(): void {
     this.#header?.fail(new ProxyHeaderError('deadline', 'the peer sent no PROXY header in time'))

@@ -30,6 +30,11 @@ export class RewindableReader {
     return this.#end - this.#position
   }
 
+  /** Somebody wants bytes that have not come. */
+  get isWaiting(): boolean {
+    return this.#waiting !== null
+  }
+
   /** Bytes received in all. */
   get receivedBytes(): number {
     return this.#end

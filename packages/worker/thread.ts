@@ -79,6 +79,8 @@ export class Thread implements WorkerControl {
   readonly #native: NativeSupport
   readonly #loopMeter: LoopMeter
   readonly #connections: Set<Connection>
+  /** Those whose hello is not there, and some that have gone on or ended since the last tick. */
+  #greeting: Connection[]
   readonly #farewells: Farewells
   #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
@@ -136,6 +138,7 @@ export class Thread implements WorkerControl {
     this.#socketOptions = new SocketOptions(config.network, native.native, native.works)
     this.#connections = new Set()
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
+    this.#greeting = []
     this.#farewells = new Farewells()
     this.#onDrained = onDrained
     this.#config = config
@@ -287,15 +290,11 @@ export class Thread implements WorkerControl {
     const refusal = this.#config.proxyProtocolListener
       ? null
       : this.ipFilter.refuse(address, this.counters, this.log)
-    if (refusal === 'close') {
-      socket.destroy()
-      return
-    }
+    if (refusal === 'close') return this.#refuse(socket)
     if (!takePlace(counters, 'accepted', thread, this.#config.concurrency)) {
       this.counters.add(CONCURRENCY_LIMITED, 1)
       this.log.debug({ ip: address }, 'connection was concurrency limited')
-      socket.destroy()
-      return
+      return this.#refuse(socket)
     }
     this.#serve(socket, {
       address,
@@ -304,6 +303,11 @@ export class Thread implements WorkerControl {
       hintedBy: 'thread',
       mustFront: refusal === 'front',
     })
+  }
+
+  /** A FIN and nothing else, whatever the client has sent or will send. */
+  #refuse(socket: Socket): void {
+    this.#farewells.dismiss(socket, this.clock.monotonicMs)
   }
 
   #takeOver({ socket, remoteAddress, remotePort, userHint, mustFront, acceptedAtMs }: HandOff): void {
@@ -323,6 +327,7 @@ export class Thread implements WorkerControl {
     this.#socketOptions.applyToClient(client.socket)
     const connection = new Connection(client, peer, this)
     this.#connections.add(connection)
+    this.#greeting.push(connection)
     connection.run().catch((error: unknown) => {
       connection.close('bug')
       this.log.error(
@@ -344,6 +349,7 @@ export class Thread implements WorkerControl {
     this.counters.publish()
     this.users.publish()
     this.#farewells.sweep(this.clock.monotonicMs)
+    this.#greeting = this.#greeting.filter((connection) => connection.checkHello())
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_SWEEP !== 0) return
     for (const connection of this.#connections) connection.checkDeadline()

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { test } from 'node:test'
 import { buildClientHello, splitIntoRecords, type ClientHelloOptions } from '../support/client-hello.ts'
-import { connectFakeTls, parseClientSecret } from '../support/faketls-client.ts'
+import { connectFakeTls, connectRaw, FakeTlsClient, parseClientSecret } from '../support/faketls-client.ts'
 import { FRONT_SITE_CERTIFICATE, startHttpsSite, startRecordingSite } from '../support/front-site.ts'
 import { startBlackHole } from './black-hole.ts'
 import { RawPeer } from './raw-peer.ts'
@@ -190,14 +190,133 @@ test('whoever takes too long over the hello ends at the site with what he said',
     if (bytes.length > 0) peer.write(bytes)
     peers.push(peer)
   }
-  await waitUntil(() => site.connections.length === 3, 'three visitors')
+  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'deadline' }, 3)
   for (const peer of peers) peer.write(Buffer.from('late'))
   const expected = beginnings.map((bytes) => `${bytes.toString('latin1')}late`).toSorted()
   const seen = (): string[] => site.connections.map(({ received }) => received.toString('latin1')).toSorted()
   await waitUntil(() => seen().every((text) => text.endsWith('late')), 'the late bytes')
   assert.deepEqual(seen(), expected)
+  assert.equal(site.connections.length, 3)
   for (const peer of peers) peer.socket.destroy()
-  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'deadline' }, 3)
+})
+
+/** Nobody waits for the deadline in these tests: what happens, happens before it. */
+const PATIENT = { ...SHORT, handshakeMs: 600_000 }
+
+test(
+  'half a hello is shown to the site long before the deadline, whose answer and end count',
+  { timeout },
+  async (t) => {
+    const world = await startWorld(t, { workers: 2, config: { network: { timeout: PATIENT } } })
+    const { proxy, site } = world
+    const cases = [
+      ['nothing', Buffer.alloc(0)],
+      ['a record header', buildHello().subarray(0, 5)],
+      ['all but one byte', buildHello().subarray(0, 516)],
+      ['an empty record', record(Buffer.alloc(0))],
+    ] as const
+    for (const [name, bytes] of cases) {
+      for (const answer of ['', 'alert']) {
+        const peer = await RawPeer.connect(proxy.port)
+        if (bytes.length > 0) peer.write(bytes)
+        const visitor = await site.nextConnection()
+        assert.ok((await visitor.waitReceived(bytes.length)).equals(bytes), name)
+        visitor.socket.end(answer)
+        await peer.waitOver()
+        assert.equal(peer.received.toString(), answer, name)
+        assert.equal(peer.errorCode, null, name)
+        peer.socket.end()
+      }
+    }
+    await waitMetric(proxy, 'mtg_handshakes', { outcome: 'front-answered' }, cases.length * 2)
+    // A site that resets is seen to reset, and one that only answers is talked to.
+    const reset = await RawPeer.connect(proxy.port)
+    const resetting = await site.nextConnection()
+    resetting.socket.resetAndDestroy()
+    await reset.waitOver()
+    assert.equal(reset.errorCode, 'ECONNRESET')
+    const talkative = await RawPeer.connect(proxy.port)
+    const host = await site.nextConnection()
+    host.socket.write('220 welcome')
+    assert.equal(String(await talkative.waitReceived(11)), '220 welcome')
+    const late = buildHello()
+    talkative.write(late)
+    assert.ok((await host.waitReceived(late.length)).equals(late))
+    talkative.socket.end()
+    await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+    await waitMetric(proxy, 'mtg_domain_fronting_connections', {}, 0)
+  },
+)
+
+test(
+  'half a hello grows at the site as it grows here, and every byte arrives once',
+  { timeout },
+  async (t) => {
+    const { proxy, site } = await startWorld(t, { config: { network: { timeout: PATIENT } } })
+    const hello = buildHello({ sni: 'else.test' })
+    const peer = await RawPeer.connect(proxy.port)
+    peer.write(hello.subarray(0, 3))
+    const visitor = await site.nextConnection()
+    for (const end of [3, 100, 516]) {
+      peer.write(hello.subarray(visitor.received.length, end))
+      assert.ok((await visitor.waitReceived(end)).equals(hello.subarray(0, end)))
+    }
+    peer.write(Buffer.concat([hello.subarray(516), Buffer.from('behind')]))
+    assert.equal(String((await visitor.waitReceived(523)).subarray(517)), 'behind')
+    assert.equal(site.connections.length, 1)
+    assert.ok(visitor.received.subarray(0, 517).equals(hello))
+    peer.socket.destroy()
+  },
+)
+
+test('a user on a slow line is served; the site saw half a hello and a FIN', { timeout }, async (t) => {
+  const world = await startWorld(t, {
+    workers: 2,
+    config: { network: { timeout: PATIENT }, tolerateTimeSkewnessMs: 60_000 },
+  })
+  const { proxy, site, secret } = world
+  const { key, host } = parseClientSecret(secret)
+  const hello = buildClientHello({ key, host })
+  const socket = await connectRaw({ port: proxy.port })
+  socket.write(hello.bytes.subarray(0, 300))
+  const visitor = await site.nextConnection()
+  await visitor.waitReceived(300)
+  socket.write(hello.bytes.subarray(300))
+  const client = new FakeTlsClient(socket, 2878)
+  await client.completeHandshake(key, hello, 2, Buffer.from('at last'))
+  assert.equal(String(await client.read(7)), 'at last')
+  await visitor.waitClosed()
+  assert.equal(visitor.received.length, 300)
+  assert.ok(visitor.ended, 'no reset')
+  await waitMetric(proxy, 'mtg_domain_fronting', {}, 0)
+  client.destroy()
+  // A place that the site was visited from is given back.
+  await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+})
+
+test('half a hello that turns out to name another host goes there as a whole', { timeout }, async (t) => {
+  const first = await startRecordingSite({ host: '127.0.0.1' })
+  t.after(() => first.close())
+  const second = await startRecordingSite({ host: '127.0.0.2', port: first.port })
+  t.after(() => second.close())
+  const users = { alice: makeSecret(1, '127.0.0.1'), bob: makeSecret(2, '127.0.0.2') }
+  const domainFronting = { host: null, port: first.port, maxConnections: 1 }
+  const config = { domainFronting, network: { timeout: PATIENT } }
+  const proxy = await startProxyIn(t, { users, dcs: {}, config })
+  // Twice: with one place for all, the first visit must have given its own back.
+  for (let n = 0; n < 2; n++) {
+    const peer = await RawPeer.connect(proxy.port)
+    const bytes = forged('127.0.0.2')
+    peer.write(bytes.subarray(0, 200))
+    const early = await first.nextConnection()
+    await early.waitReceived(200)
+    peer.write(bytes.subarray(200))
+    const visitor = await second.nextConnection()
+    assert.ok((await visitor.waitReceived(bytes.length)).equals(bytes))
+    await early.waitClosed()
+    peer.socket.destroy()
+    await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+  }
 })
 
 test('what comes while the site is dialled arrives in order', { timeout }, async (t) => {
@@ -262,13 +381,25 @@ test('the host that a prober names is the host he is fronted to', { timeout }, a
   t.after(() => second.close())
   const users = { alice: makeSecret(1, '127.0.0.1'), bob: makeSecret(2, '127.0.0.2') }
   const domainFronting = { host: null, port: first.port, maxConnections: 100 }
-  const proxy = await startProxyIn(t, { users, dcs: {}, config: { domainFronting } })
+  const before = Math.floor(Date.now() / 1000) - 30
+  const config = { domainFronting, tolerateTimeSkewnessMs: 60_000 }
+  const proxy = await startProxyIn(t, { users, dcs: {}, config })
+  const used = buildClientHello(parseClientSecret(users.bob))
+  const user = await RawPeer.connect(proxy.port)
+  user.write(used.bytes)
+  await user.waitReceived(1) // the server flight
+  user.socket.destroy()
   for (const [bytes, site] of [
     [forged('127.0.0.2'), second],
     [forged('127.0.0.1'), first],
     [forged('else.test'), first],
     [Buffer.from('garbage'), first],
     [buildClientHello({ ...parseClientSecret(users.bob), unixTime: 1 }).bytes, second],
+    [buildClientHello({ ...parseClientSecret(users.bob), unixTime: before }).bytes, second],
+    [buildClientHello({ ...parseClientSecret(users.bob), sni: null }).bytes, first],
+    [buildClientHello({ ...parseClientSecret(users.bob), corrupt: 'extensions' }).bytes, first],
+    [used.bytes, second],
+    [used.bytes.subarray(0, 400), first],
   ] as const) {
     const peer = await RawPeer.connect(proxy.port)
     peer.write(bytes)
@@ -276,6 +407,8 @@ test('the host that a prober names is the host he is fronted to', { timeout }, a
     assert.ok((await visitor.waitReceived(bytes.length)).equals(bytes))
     peer.socket.destroy()
   }
+  for (const outcome of ['digest', 'stale-time', 'before-start', 'replay', 'sni-missing'])
+    await waitMetric(proxy, 'mtg_handshakes', { outcome }, outcome === 'digest' ? 2 : 1)
 })
 
 test('a site that is down closes the client at once', { timeout }, async (t) => {

@@ -1,9 +1,8 @@
-import { DialError, type HandshakeError } from '#shared/errors'
+import { DialError, HandshakeError } from '#shared/errors'
 import { slot } from '#shared/state/layout'
 import type { Connection } from '../connection.ts'
 import { conveyRaw } from '../relay/convey.ts'
-import { buildProxyHeader } from '../proxy-protocol.ts'
-import { dialFront } from './dial-front.ts'
+import { SiteVisit } from './site-visit.ts'
 
 /** A peer that never said a word gets no more silence than web servers grant. */
 const SILENT_IDLE_MS = 60_000
@@ -26,34 +25,23 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   if (isNobodyThere) return connection.close(cause.code)
   connection.enter('dialing-front')
   thread.counters.add(FRONTED, 1)
-  if (!thread.admitFronting()) return connection.close('domain fronting: limit')
-  connection.borrow(() => thread.leaveFronting())
+  const visit = visitSite(connection, cause.frontHost)
+  if (visit === null) return connection.close('domain fronting: limit')
   connection.raise(FRONTED_NOW[connection.family])
 
-  const { host, port, proxyProtocol } = connection.config.domainFronting
   try {
-    const { connection: site, address } = await dialFront(
-      host ?? cause.frontHost ?? thread.hellos.defaultHost,
-      port,
-      thread.dialers.front,
-      connection.dialSignal(),
-    )
+    const site = await visit.dialled
     const relay = connection.bind('fronting', site)
     const received = connection.takeReceived()
     if (received.length === 0) connection.limitIdle(SILENT_IDLE_MS)
     tally.up += received.length
     thread.counters.add(FROM_CLIENT, received.length)
-    // At once, also for a client that is silent: the site then waits for a hello as long as it does for any visitor,
-    // and not for a header as short as it may. The header is nobody's traffic.
-    const { address: clientHost, port: clientPort } = connection.peer
-    const opening = proxyProtocol
-      ? Buffer.concat([buildProxyHeader({ host: clientHost, port: clientPort }, address), received])
-      : received
-    if (opening.length > 0) site.write(opening)
-    relay.start(
-      conveyRaw(tally, 'up', thread.counters, FROM_CLIENT, thread.clock),
-      conveyRaw(tally, 'down', thread.counters, TO_CLIENT, thread.clock),
-    )
+    visit.say(received)
+    const up = conveyRaw(tally, 'up', thread.counters, FROM_CLIENT, thread.clock)
+    const down = conveyRaw(tally, 'down', thread.counters, TO_CLIENT, thread.clock)
+    const heard = visit.takeHeard()
+    if (heard !== null) down(heard, client)
+    relay.start(up, down)
   } catch (error) {
     if (!(error instanceof DialError)) throw error
     if (error.code !== 'aborted') {
@@ -61,4 +49,24 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
     }
     connection.close(`cannot dial to the fronting domain: ${error.code}`)
   }
+}
+
+/**
+ * The hello takes long. Its peer may be ours on a bad line, or a prober who wants to know what becomes of half a hello:
+ * only the site can tell him. To be called again and again until the hello is there.
+ */
+export function frontEarly(connection: Connection): void {
+  if (connection.visit !== null) return connection.visit.say(connection.received)
+  void visitSite(connection, null)?.listen(() => {
+    connection.giveUpHello(new HandshakeError('front-answered', 'the site has answered an incomplete hello'))
+  })
+}
+
+/** The visit that this peer is on, or a new one where it leads to another host. Null above the limit. */
+function visitSite(connection: Connection, frontHost: string | null): SiteVisit | null {
+  const host = connection.config.domainFronting.host ?? frontHost ?? connection.thread.hellos.defaultHost
+  if (connection.visit?.host === host) return connection.visit
+  connection.endVisit()
+  connection.visit = SiteVisit.begin(connection, host)
+  return connection.visit
 }

@@ -6,7 +6,7 @@ import {
   parseClientHello,
   type ClientHello,
 } from './client-hello.ts'
-import { HELLO_RECORD_VERSION, RECORD_HEADER_BYTES, RecordType } from './record.ts'
+import { HELLO_RECORD_VERSION, RecordType } from './record.ts'
 
 /** A hello in more records than this is refused, as in the reference (wire.md §2.1). */
 export const MAX_HELLO_RECORDS = 11
@@ -44,12 +44,16 @@ export async function readClientHello(reader: RewindableReader): Promise<ClientH
   return parsed.hello
 }
 
-/** One handshake record's payload. Type and version are judged as soon as the five header bytes are there. */
+/**
+ * One handshake record's payload. Each field of the header is judged as soon as it is there: a prober that says `SSH-`
+ * and waits is the site's to answer, not ours to keep waiting.
+ */
 async function readHandshakeRecord(reader: RewindableReader, maxBytes: number): Promise<Buffer> {
-  const header = await reader.readExact(RECORD_HEADER_BYTES)
-  if (header[0] !== RecordType.Handshake) throw refuse('record-type')
-  if (header.readUInt16BE(1) !== HELLO_RECORD_VERSION) throw refuse('record-version')
-  const payloadBytes = header.readUInt16BE(3)
+  const type = await reader.readExact(1)
+  if (type[0] !== RecordType.Handshake) throw refuse('record-type')
+  const version = await reader.readExact(2)
+  if (version.readUInt16BE(0) !== HELLO_RECORD_VERSION) throw refuse('record-version')
+  const payloadBytes = (await reader.readExact(2)).readUInt16BE(0)
   if (payloadBytes > maxBytes) throw refuse('hello-too-large')
   return reader.readExact(payloadBytes)
 }
