@@ -255,10 +255,13 @@ test(
     const { proxy, site } = await startWorld(t, { config: { network: { timeout: PATIENT } } })
     const hello = buildHello({ sni: 'else.test' })
     const peer = await RawPeer.connect(proxy.port)
-    peer.write(hello.subarray(0, 3))
     const visitor = await site.nextConnection()
-    for (const end of [3, 100, 516]) {
-      peer.write(hello.subarray(visitor.received.length, end))
+    for (const [begin, end] of [
+      [0, 3],
+      [3, 100],
+      [100, 516],
+    ] as const) {
+      peer.write(hello.subarray(begin, end))
       assert.ok((await visitor.waitReceived(end)).equals(hello.subarray(0, end)))
     }
     peer.write(Buffer.concat([hello.subarray(516), Buffer.from('behind')]))
