@@ -145,13 +145,21 @@ export interface Sighting {
   readonly ms: number
 }
 
+/** No site of the tests is as patient as this. */
+const LIMIT_MS = 20_000
+
 /** Send the probe and wait for the other side to end the connection. */
 export function sendProbe(port: number, probe: Probe): Promise<Sighting> {
   return new Promise((resolve, reject) => {
     let startMs = 0
     const chunks: Buffer[] = []
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    const limit = setTimeout(() => {
+      reject(new Error(`${probe.name}: port ${port} neither ended nor reset it`))
+      socket.destroy()
+    }, LIMIT_MS)
     const over = (end: Sighting['end']): void => {
+      clearTimeout(limit)
       resolve({ answer: Buffer.concat(chunks), end, ms: performance.now() - startMs })
       socket.destroy()
     }
@@ -172,7 +180,7 @@ export function sendProbe(port: number, probe: Probe): Promise<Sighting> {
 /**
  * An answer with what a server draws anew each time left out: of TLS the headers of all records, alerts as they are,
  * and of a ServerHello everything but its random, its session id and the bytes of its key share. What is no TLS is
- * shown byte by byte.
+ * shown byte by byte, but for the second in a Date.
  */
 export function describeAnswer(answer: Buffer): readonly string[] {
   const lines: string[] = []
@@ -180,7 +188,7 @@ export function describeAnswer(answer: Buffer): readonly string[] {
   while (at < answer.length) {
     const type = answer[at]!
     const isRecord = type >= 0x14 && type <= 0x17 && answer[at + 1] === 3 && at + 5 <= answer.length
-    if (!isRecord) return [...lines, answer.toString('latin1', at)]
+    if (!isRecord) return [...lines, answer.toString('latin1', at).replace(/^Date: .*$/m, 'Date: …')]
     const end = at + 5 + answer.readUInt16BE(at + 3)
     const payload = answer.subarray(at + 5, end)
     lines.push(`${answer.toString('hex', at, at + 5)} ${describePayload(type, payload)}`.trimEnd())

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { buildClientHello } from '../support/client-hello.ts'
+import { connectFakeTls, parseClientSecret } from '../support/faketls-client.ts'
+import { describeAnswer, sendProbe, type Probe } from '../support/probes.ts'
+import { startWorld, waitMetric, type World } from './world.ts'
+
+/** Neither the deadline of a handshake nor the clock is what ends a probe here: it is the site. */
+const config = {
+  tolerateTimeSkewnessMs: 60_000,
+  network: { timeout: { tcpMs: 5000, httpMs: 10_000, idleMs: 300_000, handshakeMs: 600_000 } },
+} as const
+
+export interface Probed {
+  readonly world: World
+  /** The hello that a user was served with. */
+  readonly used: Buffer
+  /** Resolves to how much later the proxy's end came than the site's, in ms; rejects when they can be told apart. */
+  readonly assertLooksLikeSite: (probe: Probe) => Promise<number>
+}
+
+/** A proxy of two threads before that site, and one user who came and went. */
+export async function startProbed(t: TestContext, sitePort: number): Promise<Probed> {
+  const world = await startWorld(t, { workers: 2, fronting: { host: '127.0.0.1', port: sitePort }, config })
+  const hello = buildClientHello(parseClientSecret(world.secret))
+  const user = await connectFakeTls({ port: world.proxy.port, secret: world.secret, dc: 2, hello })
+  user.destroy()
+  return {
+    world,
+    used: hello.bytes,
+    assertLooksLikeSite: async (probe) => {
+      const [direct, proxied] = await Promise.all([
+        sendProbe(sitePort, probe),
+        sendProbe(world.proxy.port, probe),
+      ])
+      assert.deepEqual(
+        { answer: describeAnswer(proxied.answer), end: proxied.end },
+        { answer: describeAnswer(direct.answer), end: direct.end },
+        probe.name,
+      )
+      return proxied.ms - direct.ms
+    },
+  }
+}
+
+/** None but that user. */
+export async function assertNobodyServed({ proxy }: World): Promise<void> {
+  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'ok' }, 1)
+  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'obfuscated2' }, 0)
+  await waitMetric(proxy, 'mtg_client_connections', {}, 0)
+}
+
+/** "median 1 ms, at most 483 ms later" */
+export function describeDelays(delaysMs: readonly number[]): string {
+  const sorted = delaysMs.toSorted((a, b) => a - b)
+  const at = (share: number): string => (sorted[Math.floor((sorted.length - 1) * share)] ?? 0).toFixed(0)
+  return `${sorted.length} probes ended ${at(0.5)} ms (median) to ${at(1)} ms later than at the site`
+}
