@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import type { IpListConfig } from '#shared/config'
 import { buildClientHello } from '../support/client-hello.ts'
-import { buildClientFrame, buildRecords, parseClientSecret } from '../support/faketls-client.ts'
+import {
+  buildClientFrame,
+  buildRecords,
+  connectFakeTls,
+  parseClientSecret,
+} from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { greetProxy, RawPeer } from './raw-peer.ts'
 import { makeSecret, startWorld, waitMetric, type WorldOptions } from './world.ts'
@@ -37,11 +46,6 @@ async function assertEndsBare(peer: RawPeer, received: number, name: string): Pr
 
 const REFUSALS: readonly [name: string, options: () => Promise<WorldOptions>, packets: () => Buffer[]][] = [
   [
-    'a user without a place',
-    async () => ({ workerEntry: new URL('no-room-worker.ts', import.meta.url).href }),
-    () => [signHello(), Buffer.alloc(3000, 1)],
-  ],
-  [
     'a stranger, when the site is down',
     async () => ({ fronting: { host: '127.0.0.1', port: await findFreePort() } }),
     () => [GARBAGE, GARBAGE],
@@ -66,6 +70,31 @@ for (const [name, options, packets] of REFUSALS) {
     await waitMetric(proxy, 'mtg_client_connections', {}, 0)
   })
 }
+
+test('a user who is throttled gets a FIN and no reset', { timeout }, async (t) => {
+  const { proxy, site, secret } = await startWorld(t, { config: { throttle: { maxConnections: 1 } } })
+  const inside = await connectFakeTls({ port: proxy.port, secret, dc: 2 })
+  for (let n = 0; n < 8; n++)
+    await assertBareFin(proxy.port, [signHello(), Buffer.alloc(3000, 1)], 'throttled')
+  assert.equal(site.connections.length, 0)
+  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'refused' }, 8)
+  inside.destroy()
+})
+
+test('who is on the blocklist gets a FIN and no reset', { timeout }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-refusals-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'list')
+  writeFileSync(path, '127.0.0.0/8')
+  const list = { enabled: true, downloadConcurrency: 1, updateEachMs: 86_400_000, action: 'close' } as const
+  const blocklist: IpListConfig = { ...list, sources: [{ kind: 'file', path }] }
+  const { proxy } = await startWorld(t, { config: { defense: { blocklist } } })
+  await waitMetric(proxy, 'mtg_iplist_size', { ip_list: 'blocklist' }, 1)
+  for (const packets of [[], [signHello()], [GARBAGE, Buffer.alloc(20_000)]]) {
+    for (let n = 0; n < 4; n++) await assertBareFin(proxy.port, packets, `${packets.length} packets`)
+  }
+  await waitMetric(proxy, 'mtg_ip_blocklisted', { ip_list: 'blocklist' }, 12)
+})
 
 test(
   'above the limit of connections everybody gets a FIN and no reset, said or not',
