@@ -278,7 +278,7 @@ test(`${HOST} is shown to whom the allowlist fronts, silent or not`, { timeout }
   visitor.socket.write('speak')
   assert.equal((await peer.waitReceived(5)).toString(), 'speak')
   peer.socket.destroy()
-  await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'deadline' }, 1)
+  await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'front-answered' }, 1)
 })
 
 test('lists are downloaded through the upstream proxies', { timeout }, async (t) => {
