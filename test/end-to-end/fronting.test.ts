@@ -205,7 +205,7 @@ const PATIENT = { ...SHORT, handshakeMs: 600_000 }
 
 test(
   'half a hello is shown to the site long before the deadline, whose answer and end count',
-  { timeout },
+  { timeout: 60_000 },
   async (t) => {
     const world = await startWorld(t, { workers: 2, config: { network: { timeout: PATIENT } } })
     const { proxy, site } = world

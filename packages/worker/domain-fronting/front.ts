@@ -57,9 +57,11 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
  */
 export function frontEarly(connection: Connection): void {
   if (connection.visit !== null) return connection.visit.say(connection.received)
-  void visitSite(connection, null)?.listen(() => {
+  const visit = visitSite(connection, null)
+  const onAnswer = (): void => {
     connection.giveUpHello(new HandshakeError('front-answered', 'the site has answered an incomplete hello'))
-  })
+  }
+  void visit?.listen(onAnswer).then(() => connection.checkHello())
 }
 
 /** The visit that this peer is on, or a new one where it leads to another host. Null above the limit. */
