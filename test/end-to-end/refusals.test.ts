@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import type { IpListConfig } from '#shared/config'
 import { buildClientHello } from '../support/client-hello.ts'
 import {
@@ -88,28 +88,35 @@ test('who is on the blocklist gets a FIN and no reset', { timeout }, async (t) =
   writeFileSync(path, '127.0.0.0/8')
   const list = { enabled: true, downloadConcurrency: 1, updateEachMs: 86_400_000, action: 'close' } as const
   const blocklist: IpListConfig = { ...list, sources: [{ kind: 'file', path }] }
-  const { proxy } = await startWorld(t, { config: { defense: { blocklist } } })
-  await waitMetric(proxy, 'mtg_iplist_size', { ip_list: 'blocklist' }, 1)
-  for (const packets of [[], [signHello()], [GARBAGE, Buffer.alloc(20_000)]]) {
-    for (let n = 0; n < 4; n++) await assertBareFin(proxy.port, packets, `${packets.length} packets`)
+  for (const reusePort of [false, true]) {
+    const { proxy } = await startWorld(t, { workers: 2, config: { defense: { blocklist }, reusePort } })
+    await waitMetric(proxy, 'mtg_iplist_size', { ip_list: 'blocklist' }, 1)
+    for (const packets of [[], [signHello()], [GARBAGE, Buffer.alloc(20_000)]]) {
+      for (let n = 0; n < 4; n++) await assertBareFin(proxy.port, packets, `${packets.length} packets`)
+    }
+    await waitMetric(proxy, 'mtg_ip_blocklisted', { ip_list: 'blocklist' }, 12)
   }
-  await waitMetric(proxy, 'mtg_ip_blocklisted', { ip_list: 'blocklist' }, 12)
 })
 
 test(
   'above the limit of connections everybody gets a FIN and no reset, said or not',
   { timeout },
   async (t) => {
-    const { proxy } = await startWorld(t, { config: { concurrency: 1 } })
-    const inside = await RawPeer.connect(proxy.port)
-    await waitMetric(proxy, 'mtg_client_connections', {}, 1)
-    for (const packets of [[], [signHello()], [GARBAGE, Buffer.alloc(20_000)]]) {
-      for (let n = 0; n < 4; n++) await assertBareFin(proxy.port, packets, `${packets.length} packets`)
-    }
-    await waitMetric(proxy, 'mtg_concurrency_limited', {}, 12)
-    inside.socket.destroy()
+    await assertAboveLimit(t, false)
+    await assertAboveLimit(t, true) // every thread accepts and refuses for itself
   },
 )
+
+async function assertAboveLimit(t: TestContext, reusePort: boolean): Promise<void> {
+  const { proxy } = await startWorld(t, { workers: 2, config: { concurrency: 1, reusePort } })
+  const inside = await RawPeer.connect(proxy.port)
+  await waitMetric(proxy, 'mtg_client_connections', {}, 1)
+  for (const packets of [[], [signHello()], [GARBAGE, Buffer.alloc(20_000)]]) {
+    for (let n = 0; n < 4; n++) await assertBareFin(proxy.port, packets, `${packets.length} packets`)
+  }
+  await waitMetric(proxy, 'mtg_concurrency_limited', {}, 12)
+  inside.socket.destroy()
+}
 
 test('a flood above the limit is let go in order, and none of its sockets stays', { timeout }, async (t) => {
   const { proxy } = await startWorld(t, { config: { concurrency: 1 } })
