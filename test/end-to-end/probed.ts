@@ -24,6 +24,8 @@ export async function startProbed(t: TestContext, sitePort: number): Promise<Pro
   const world = await startWorld(t, { workers: 2, fronting: { host: '127.0.0.1', port: sitePort }, config })
   const hello = buildClientHello(parseClientSecret(world.secret))
   const user = await connectFakeTls({ port: world.proxy.port, secret: world.secret, dc: 2, hello })
+  user.write(Buffer.from('served'))
+  await user.read(6) // or its end could overtake its first words
   user.destroy()
   return {
     world,
