@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { buildClientHello, splitIntoRecords, type ClientHelloOptions } from '../support/client-hello.ts'
 import { connectFakeTls, connectRaw, FakeTlsClient, parseClientSecret } from '../support/faketls-client.ts'
 import { FRONT_SITE_CERTIFICATE, startHttpsSite, startRecordingSite } from '../support/front-site.ts'
-import { startBlackHole } from './black-hole.ts'
+import { countDialing, startBlackHole } from './black-hole.ts'
 import { RawPeer } from './raw-peer.ts'
 import {
   HOST,
@@ -231,7 +231,9 @@ test(
     await waitMetric(proxy, 'mtg_handshakes', { outcome: 'front-answered' }, cases.length * 2)
     // A site that resets is seen to reset, and one that only answers is talked to.
     const reset = await RawPeer.connect(proxy.port)
+    reset.write(Buffer.of(0x16))
     const resetting = await site.nextConnection()
+    await resetting.waitReceived(1) // a reset at once would be a dial that failed
     resetting.socket.resetAndDestroy()
     await reset.waitOver()
     assert.equal(reset.errorCode, 'ECONNRESET')
@@ -269,6 +271,28 @@ test(
     assert.equal(site.connections.length, 1)
     assert.ok(visitor.received.subarray(0, 517).equals(hello))
     peer.socket.destroy()
+  },
+)
+
+test(
+  'bytes that come while the early site is still dialled decide, and nobody else hears its answer',
+  { timeout },
+  async (t) => {
+    const hole = await startBlackHole(t)
+    const fronting = { host: '127.0.0.1', port: hole.port }
+    const { proxy } = await startWorld(t, { fronting, config: { network: { timeout: PATIENT } } })
+    const peer = await RawPeer.connect(proxy.port)
+    await waitUntil(() => countDialing(hole.port) > 0, 'an early dial')
+    peer.write(Buffer.from('garbage'))
+    await waitMetric(proxy, 'mtg_domain_fronting', {}, 1)
+    assert.equal(countDialing(hole.port), 1, 'one dial for both')
+    hole.open() // it echoes
+    assert.equal(String(await peer.waitReceived(7)), 'garbage')
+    peer.write(Buffer.from(' and more'))
+    assert.equal(String(await peer.waitReceived(16)), 'garbage and more')
+    peer.socket.end()
+    await peer.waitOver()
+    assert.equal(peer.errorCode, null)
   },
 )
 

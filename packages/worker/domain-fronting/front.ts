@@ -30,7 +30,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   connection.raise(FRONTED_NOW[connection.family])
 
   try {
-    const site = await visit.dialled
+    const site = await visit.take()
     const relay = connection.bind('fronting', site)
     const received = connection.takeReceived()
     if (received.length === 0) connection.limitIdle(SILENT_IDLE_MS)

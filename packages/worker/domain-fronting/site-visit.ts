@@ -13,12 +13,14 @@ import { dialFront } from './dial-front.ts'
 export class SiteVisit {
   readonly host: string
   /** The site, or DialError as `dialFront`. */
-  readonly dialled: Promise<ByteSocket>
+  readonly #dialled: Promise<ByteSocket>
   readonly #connection: Connection
   #site: ByteSocket | null
   /** How much of what the client has said was passed on. */
   #saidBytes: number
   #heard: Buffer | null
+  /** A relay has it, or will: nobody listens for an early answer any more. */
+  #isTaken: boolean
   #isOver: boolean
 
   private constructor(connection: Connection, host: string) {
@@ -28,6 +30,7 @@ export class SiteVisit {
     this.#site = null
     this.#saidBytes = 0
     this.#heard = null
+    this.#isTaken = false
     this.#isOver = false
     const dialling = dialFront(
       host,
@@ -35,8 +38,8 @@ export class SiteVisit {
       thread.dialers.front,
       connection.dialSignal(),
     )
-    this.dialled = dialling.then((dialled) => this.#arrive(dialled))
-    this.dialled.catch(() => {}) // early, there may be nobody yet who wants to know
+    this.#dialled = dialling.then((dialled) => this.#arrive(dialled))
+    this.#dialled.catch(() => {}) // early, there may be nobody yet who wants to know
   }
 
   /** Dial the site for this peer, within the limit on fronted connections; null above it. */
@@ -49,8 +52,9 @@ export class SiteVisit {
 
   /** Call back once when the site says something or ends, before a relay has begun. */
   async listen(onAnswer: () => void): Promise<void> {
-    const site = await this.dialled.catch(() => null) // whoever is fronted later gets to know
-    site?.setSink({
+    const site = await this.#dialled.catch(() => null) // whoever is fronted later gets to know
+    if (site === null || this.#isTaken) return
+    site.setSink({
       bytes: (chunk) => {
         this.#heard = this.#heard === null ? Buffer.from(chunk) : Buffer.concat([this.#heard, chunk])
         site.pause() // the rest waits for the relay
@@ -60,7 +64,16 @@ export class SiteVisit {
       ended: onAnswer,
       closed: onAnswer,
     })
-    site?.resume()
+    site.resume()
+  }
+
+  /**
+   * The site, for the relay that begins as soon as it is there.
+   * @throws DialError as `dialFront`
+   */
+  take(): Promise<ByteSocket> {
+    this.#isTaken = true
+    return this.#dialled
   }
 
   /** Pass on what is new. Before the site is there nothing happens. @param received everything the client has sent */
