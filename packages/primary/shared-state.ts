@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { ProxyConfig, ThrottleConfig, UserConfig } from '#shared/config'
 import { OperatorError } from '#shared/errors'
+import { monotonicMs } from '#shared/monotonic'
 import { CounterRow, CounterSums, createCountersMemory, type CountersMemory } from '#shared/state/counters'
 import {
   createHistogramMemory,
@@ -150,7 +151,7 @@ export class SharedState {
       ledger: this.#ledger,
       users: () => this.#users,
       throttle: () => this.#throttle.snapshot(),
-      replayFillRatio: () => this.#replay?.fillRatio(uptimeSeconds()) ?? null,
+      replayFillRatio: () => this.#replay?.fillRatio(monotonicMs() / 1000) ?? null,
     }
   }
 
@@ -174,9 +175,4 @@ export class SharedState {
     }))
     return { startedAtMs, users, throttle: this.#throttle.snapshot() }
   }
-}
-
-/** The clock of the replay set, which is that of the threads. */
-function uptimeSeconds(): number {
-  return Number(process.hrtime.bigint() / 1_000_000n) / 1000
 }

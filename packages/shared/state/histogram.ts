@@ -6,6 +6,7 @@
  *   a row: the series of all histograms one after the other, padded to whole pairs of cache lines
  */
 import { BugError, DIAL_CODES } from '../errors.ts'
+import { combineLabels } from './layout.ts'
 
 export interface HistogramDefinition {
   /** Without the operator's prefix; ends with the unit. */
@@ -70,7 +71,7 @@ function place(): number {
   let next = 0
   for (const { name, labels, buckets } of HISTOGRAMS as readonly HistogramDefinition[]) {
     const cells = buckets.length + 2
-    const series = combine(labels).map((combination, at) => ({
+    const series = combineLabels(labels).map((combination, at) => ({
       labels: combination,
       buckets,
       start: next + at * cells,
@@ -79,14 +80,6 @@ function place(): number {
     next += series.length * cells
   }
   return next
-}
-
-function combine(labels: HistogramDefinition['labels']): readonly Record<string, string>[] {
-  return Object.entries(labels).reduce<readonly Record<string, string>[]>(
-    (combined, [name, values]) =>
-      combined.flatMap((before) => values.map((value) => ({ ...before, [name]: value }))),
-    [{}],
-  )
 }
 
 /** Memory for `workers` threads and the primary. */

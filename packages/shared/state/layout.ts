@@ -220,7 +220,7 @@ export const SLOT_COUNT: number = place()
 function place(): number {
   let next = 0
   for (const metric of METRICS) {
-    const series = combine(metric.labels).map((labels, at) => ({ labels, slot: next + at }))
+    const series = combineLabels(metric.labels).map((labels, at) => ({ labels, slot: next + at }))
     placed.set(metric.name, { metric, series })
     if (!metric.perDcAddress) {
       for (const { labels, slot } of series) slots.set(seriesKey(metric.name, labels), slot)
@@ -230,7 +230,8 @@ function place(): number {
   return next
 }
 
-function combine(labels: Metric['labels']): readonly Record<string, string>[] {
+/** Every combination of the closed values of some labels. */
+export function combineLabels(labels: Metric['labels']): readonly Record<string, string>[] {
   return Object.entries(labels).reduce<readonly Record<string, string>[]>(
     (combined, [name, values]) =>
       combined.flatMap((before) => values.map((value) => ({ ...before, [name]: value }))),
