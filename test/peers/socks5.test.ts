@@ -1,6 +1,6 @@
 /** The proxy behind SOCKS5 servers that are not ours: Debian's dante-server and microsocks. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -10,7 +10,7 @@ import { findFreePort } from '../support/free-port.ts'
 import { socks5 } from '../support/routes.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { makeSecret, startWorld, type World } from '../end-to-end/world.ts'
-import { startPeer } from './support/peer.ts'
+import { runPeer, startPeer } from './support/peer.ts'
 
 const timeout = 60_000
 const MEGABYTE = 1 << 20
@@ -31,7 +31,10 @@ const microsocks: Server = {
   },
 }
 
-/** Dante checks names and passwords against the system's, where a test has no account: with them all are refused. */
+/**
+ * Dante checks names and passwords against the system's accounts: it gets a mount namespace of its own, in which there is
+ * one more. Nothing outside of it changes.
+ */
 const dante: Server = {
   name: 'dante',
   start: async (t, account) => {
@@ -39,7 +42,8 @@ const dante: Server = {
     t.after(() => rmSync(folder, { recursive: true, force: true }))
     const port = await findFreePort()
     const file = join(folder, 'sockd.conf')
-    const user = userInfo().username
+    // Who we are in that namespace.
+    const user = account === null ? userInfo().username : 'root'
     writeFileSync(
       file,
       `logoutput: stderr
@@ -54,10 +58,30 @@ socks block { from: 127.0.0.0/8 to: 127.0.0.9/32 command: connect }
 socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 command: connect }
 `,
     )
-    const peer = startPeer(t, 'danted', ['-f', file, '-p', join(folder, 'pid'), '-N', '1'])
+    const args = ['-f', file, '-p', join(folder, 'pid'), '-N', '1']
+    const peer =
+      account === null
+        ? startPeer(t, 'danted', args)
+        : startPeer(t, 'unshare', ['--map-root-user', '--mount', ...withAccount(folder, account), ...args])
     await peer.waitForPort(port)
     return port
   },
+}
+
+/** A command line that runs dante where the system has this account too. */
+function withAccount(
+  folder: string,
+  { username, password }: { username: string; password: string },
+): string[] {
+  const hash = runPeer('openssl', ['passwd', '-6', '-stdin'], password).trim()
+  const files = {
+    passwd: `${readFileSync('/etc/passwd', 'utf8')}${username}:x:65533:65533::/:/usr/sbin/nologin\n`,
+    // Of the others nobody has a password here.
+    shadow: `${username}:${hash}:19000:0:99999:7:::\n`,
+  }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o644 })
+  const mounts = Object.keys(files).map((name) => `mount --bind "${join(folder, name)}" /etc/${name}`)
+  return ['sh', '-c', `${mounts.join(' && ')} && exec danted "$@"`, 'sh']
 }
 
 async function startBehind(t: TestContext, proxy: Socks5Proxy, host = '127.0.0.1'): Promise<World> {
@@ -98,34 +122,26 @@ for (const server of [microsocks, dante]) {
     assert.match(await fails(world), /connection refused/)
   })
 
+  test(`${server.name} with credentials carries sessions of those who know them`, { timeout }, async (t) => {
+    const account = { username: 'anna-of-mtg', password: 'hunter2' }
+    const port = await server.start(t, account)
+    await exchange(await startBehind(t, socks5(port, account)))
+    const wrong = await startBehind(t, socks5(port, { ...account, password: 'hunter3' }))
+    assert.match(await fails(wrong), /authentication refused/)
+    const nobody = await startBehind(t, socks5(port, { ...account, username: 'no-anna-of-mtg' }))
+    assert.match(await fails(nobody), /authentication refused/)
+    const none = await startBehind(t, socks5(port))
+    assert.match(await fails(none), /wants a user name and a password/)
+    for (const { proxy } of [wrong, nobody, none]) assert.doesNotMatch(proxy.logText(), /hunter|anna/)
+  })
+
   test(`credentials that ${server.name} does not ask for do no harm`, { timeout }, async (t) => {
     const port = await server.start(t, null)
     await exchange(await startBehind(t, socks5(port, { username: 'anna', password: 'hunter2' })))
   })
 }
 
-test('microsocks with credentials carries sessions of those who know them', { timeout }, async (t) => {
-  const account = { username: 'anna', password: 'hunter2' }
-  const port = await microsocks.start(t, account)
-  await exchange(await startBehind(t, socks5(port, account)))
-  const wrong = await startBehind(t, socks5(port, { username: 'anna', password: 'hunter3' }))
-  assert.match(await fails(wrong), /authentication refused/)
-  const none = await startBehind(t, socks5(port))
-  assert.match(await fails(none), /wants a user name and a password/)
-  for (const { proxy } of [wrong, none]) assert.doesNotMatch(proxy.logText(), /hunter/)
-})
-
 test('a target that dante’s rules forbid is told from one that is down', { timeout }, async (t) => {
   const port = await dante.start(t, null)
   assert.match(await fails(await startBehind(t, socks5(port), '127.0.0.9')), /not allowed by its rules/)
-})
-
-test('credentials that dante does not know are refused, and so are none', { timeout }, async (t) => {
-  const account = { username: 'no-such-account', password: 'hunter2' }
-  const port = await dante.start(t, account)
-  const wrong = await startBehind(t, socks5(port, account))
-  assert.match(await fails(wrong), /authentication refused/)
-  const none = await startBehind(t, socks5(port))
-  assert.match(await fails(none), /wants a user name and a password/)
-  for (const { proxy } of [wrong, none]) assert.doesNotMatch(proxy.logText(), /hunter|no-such-account/)
 })
