@@ -171,6 +171,7 @@ export class RunningProxy {
       listening: this.listening,
       tasks: this.#tasks,
       resolver: this.#resolver,
+      upstreams: () => this.#routing.taskUpstreams(),
       log: createLogger(options.log, 'proxy.doppelganger'),
       onProfile: (profile) => {
         this.#profile = profile

@@ -1,5 +1,16 @@
+import type { DnsConfig, UpstreamProxy } from './config.ts'
 import type { HostPort } from './dc.ts'
+import type { UpstreamMemory, UpstreamSlots } from './dial/upstream-state.ts'
 import type { FrontFlights } from './traffic-profile.ts'
+
+/** The proxies on the way to the site, as a task gets them: the memory is shared, the rest copied. */
+export interface SiteRoute {
+  readonly proxies: readonly UpstreamProxy[]
+  readonly memory: UpstreamMemory
+  readonly slots: UpstreamSlots
+  /** Who knows the proxies' own names. */
+  readonly dns: DnsConfig
+}
 
 /** What a probe of one fronting host is given: plain data, it crosses to a thread. */
 export interface FrontProbeTask {
@@ -7,6 +18,8 @@ export interface FrontProbeTask {
   readonly serverName: string
   /** In the order to try. */
   readonly addresses: readonly HostPort[]
+  /** null: directly. */
+  readonly route: SiteRoute | null
   /** Begin connections with a PROXY header that says "a health check". */
   readonly proxyProtocol: boolean
   /** Handshakes to look at for each kind of hello, one after another. */
@@ -25,6 +38,8 @@ export interface VisitTask {
   readonly url: string
   /** Of its host, in the order to try. */
   readonly addresses: readonly HostPort[]
+  /** null: directly. */
+  readonly route: SiteRoute | null
   /** For the whole visit. */
   readonly timeoutMs: number
 }

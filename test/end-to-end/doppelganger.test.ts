@@ -4,8 +4,11 @@ import type { DoppelgangerConfig } from '#shared/config'
 import type { FrontFlight } from '#shared/traffic-profile'
 import { buildClientHello, HYBRID_HELLO_BYTES, USUAL_HELLO_BYTES } from '../support/client-hello.ts'
 import { connectFakeTls, parseClientSecret, type FakeTlsClient } from '../support/faketls-client.ts'
+import { findFreePort } from '../support/free-port.ts'
 import type { TestProxy } from '../support/proxy.ts'
+import { socks5 } from '../support/routes.ts'
 import { seeAnswer } from '../support/see-answer.ts'
+import { startSocksServer } from '../support/socks-server.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { startTlsSite } from '../support/tls-site.ts'
 import { buildRequest, readPattern } from './transfer.ts'
@@ -215,5 +218,36 @@ test(
         await client.ended
       }
     }
+  },
+)
+
+test(
+  'with via-proxies the site is learnt from through the proxies, whichever of them works',
+  { timeout },
+  async (t) => {
+    const site = await startTlsSite({ ecdhCurve: 'X25519' }, (socket) => {
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi'))
+    })
+    t.after(() => site.close())
+    const socks = await startSocksServer(t, { username: 'anna', password: 'hunter2' })
+    const working = socks5(socks.port, { host: 'localhost', username: 'anna', password: 'hunter2' })
+    const proxy = await startProxyIn(t, {
+      users: { alice: makeSecret(1) },
+      dcs: { 2: [{ host: '127.0.0.1', port: 9 }] },
+      fronting: { host: '127.0.0.1', port: site.port },
+      config: {
+        network: { proxies: [socks5(await findFreePort()), working] },
+        domainFronting: { viaProxies: true },
+        defense: {
+          doppelganger: { ...DEFAULTS, urls: [`https://localhost:${site.port}/`], repeatsPerRaid: 3 },
+        },
+      },
+    })
+    await waitUntil(() => hasLogged(proxy, 'updated server flights'), 'the front is known')
+    await waitUntil(() => hasLogged(proxy, 'updated noise params'), 'the page is known')
+    assert.equal(site.connections.length, 9, 'six hellos, three pages')
+    assert.deepEqual(new Set(socks.targets), new Set([`127.0.0.1:${site.port}`]))
+    assert.equal(socks.targets.length, 9, 'nothing goes past the proxies')
+    assert.doesNotMatch(proxy.logText(), /hunter2|anna/)
   },
 )

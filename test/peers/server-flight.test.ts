@@ -70,6 +70,7 @@ async function probe(port: number): Promise<FrontFlights> {
   const result = await probeFront({
     serverName: 'front.test',
     addresses: [{ host: '127.0.0.1', port }],
+    route: null,
     proxyProtocol: false,
     repeats: 2,
     timeoutMs: timeout / 2,
@@ -137,6 +138,7 @@ test('a server of TLS 1.2 is no model', { timeout }, async (t) => {
   const result = await probeFront({
     serverName: 'front.test',
     addresses: [{ host: '127.0.0.1', port: await startOpenssl(t, ['-tls1_2']) }],
+    route: null,
     proxyProtocol: false,
     repeats: 1,
     timeoutMs: timeout / 2,

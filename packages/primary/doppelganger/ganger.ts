@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
-import type { ProxyConfig } from '#shared/config'
+import type { DnsConfig, ProxyConfig, UpstreamProxy } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import type { Resolver } from '#shared/dial/resolver'
-import type { FrontProbeResult, VisitResult } from '#shared/front-probe'
+import type { FrontProbeResult, SiteRoute, VisitResult } from '#shared/front-probe'
 import { LoopGuard } from '#shared/loop-guard'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import { listFrontTargets, type FrontTarget } from '../doctor/front-targets.ts'
@@ -27,6 +27,8 @@ export interface GangerOptions {
   readonly listening: readonly HostPort[]
   readonly tasks: Pick<TaskPool, 'run'>
   readonly resolver: Pick<Resolver, 'resolveWithin'>
+  /** What all threads know of proxies. */
+  readonly upstreams: () => Pick<SiteRoute, 'memory' | 'slots'>
   readonly log: Logger
   /** Something was learnt. */
   readonly onProfile: (profile: TrafficProfile) => void
@@ -41,6 +43,8 @@ interface Plan {
   readonly timeoutMs: number
   readonly proxyProtocol: boolean
   readonly ownAddresses: readonly string[]
+  /** `domain-fronting.via-proxies`; null: directly. */
+  readonly via: { readonly proxies: readonly UpstreamProxy[]; readonly dns: DnsConfig } | null
 }
 
 /**
@@ -140,7 +144,8 @@ export class Ganger {
       const guard = new LoopGuard(this.#options.listening, plan.ownAddresses)
       if (addresses.some((address) => guard.isOurs(address, performance.now())))
         return { ok: false, reason: `${where} is this proxy itself` }
-      const task = { serverName, addresses, proxyProtocol, repeats: PROBES_PER_HOST, timeoutMs }
+      const route = this.#route(plan)
+      const task = { serverName, addresses, route, proxyProtocol, repeats: PROBES_PER_HOST, timeoutMs }
       const result = await this.#options.tasks.run('probe-front', task)
       return result.ok ? result : { ok: false, reason: `${where}: ${result.reason}` }
     })
@@ -150,7 +155,7 @@ export class Ganger {
     const loot = await scoutPages({
       urls: plan.urls,
       rounds: plan.rounds,
-      visit: (url) => this.#visit(url, plan.timeoutMs, signal),
+      visit: (url) => this.#visit(url, plan, signal),
       signal,
       onFailure: (reason) => this.#warn(reason),
     })
@@ -174,13 +179,18 @@ export class Ganger {
     return loot.failedRounds === 0
   }
 
-  async #visit(url: string, timeoutMs: number, signal: AbortSignal): Promise<VisitResult> {
+  async #visit(url: string, plan: Plan, signal: AbortSignal): Promise<VisitResult> {
     const { hostname, port } = new URL(url)
+    const { timeoutMs } = plan
     return this.#attempt(url, signal, async () => {
       const host = hostname.replace(/^\[|\]$/g, '')
       const addresses = await this.#resolve(host, Number(port) || HTTPS_PORT, timeoutMs, signal)
-      return this.#options.tasks.run('visit-page', { url, addresses, timeoutMs })
+      return this.#options.tasks.run('visit-page', { url, addresses, route: this.#route(plan), timeoutMs })
     })
+  }
+
+  #route({ via }: Plan): SiteRoute | null {
+    return via === null ? null : { ...via, ...this.#options.upstreams() }
   }
 
   async #resolve(host: string, port: number, timeoutMs: number, signal: AbortSignal): Promise<HostPort[]> {
@@ -229,6 +239,13 @@ function planRaids(config: ProxyConfig): Plan {
     raidEachMs,
     timeoutMs: config.network.timeout.httpMs,
     proxyProtocol: config.domainFronting.proxyProtocol,
+    via: planWay(config),
     ownAddresses: [config.publicIpv4, config.publicIpv6].filter((address) => address !== null),
   }
+}
+
+/** The site is learnt from by the way that strangers are led to it. */
+function planWay({ domainFronting, network }: ProxyConfig): Plan['via'] {
+  const { proxies, dns } = network
+  return domainFronting.viaProxies && proxies.length > 0 ? { proxies, dns } : null
 }

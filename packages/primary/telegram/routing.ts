@@ -5,6 +5,7 @@ import type { DcAddress, DcTable } from '#shared/dc'
 import { createHealthMemory, type HealthMemory } from '#shared/dial/address-health'
 import { buildRoute } from '#shared/dial/route'
 import { UpstreamRegistry, type UpstreamSnapshot } from '#shared/dial/upstream-state'
+import type { SiteRoute } from '#shared/front-probe'
 import { monotonicMs } from '#shared/monotonic'
 import type { RoutingValues, WorkerBoot } from '#shared/worker-control'
 import { createHttpDial, type HttpDial } from './http-dial.ts'
@@ -60,6 +61,12 @@ export class Routing {
 
   listUpstreams(): readonly UpstreamSnapshot[] {
     return this.#upstreams.list(monotonicMs())
+  }
+
+  /** What a task needs to take the same ways as clients' connections. */
+  taskUpstreams(): Pick<SiteRoute, 'memory' | 'slots'> {
+    const { memory, slots } = this.#upstreams
+    return { memory, slots }
   }
 
   /** How the primary's own requests go out: by the ways of a list of the configuration, as clients' connections do. */

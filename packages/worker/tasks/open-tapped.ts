@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { connect, type TLSSocket } from 'node:tls'
 import type { HostPort } from '#shared/dc'
-import { dialFirst } from '#shared/dial/dial'
-import { openSocket } from '#shared/dial/open-socket'
+import type { SiteRoute } from '#shared/front-probe'
 import { browserTls } from './browser-tls.ts'
+import { dialSite } from './dial-site.ts'
 import { RecordTap } from './record-tap.ts'
 
 export interface TappedTls {
@@ -16,6 +16,7 @@ export interface TappedTls {
 export interface OpenTappedOptions {
   readonly serverName: string
   readonly addresses: readonly HostPort[]
+  readonly route: SiteRoute | null
   /** ALPN, in order of preference. */
   readonly protocols: readonly string[]
   /** Offer X25519MLKEM768 as well. */
@@ -31,14 +32,8 @@ export interface OpenTappedOptions {
  * @throws Error when there is no connection or no handshake
  */
 export async function openTapped(options: OpenTappedOptions): Promise<TappedTls> {
-  const { serverName, addresses, protocols, isHybrid, preamble, timeoutMs, signal } = options
-  const { connection: raw } = await dialFirst({
-    addresses,
-    timeoutMs,
-    signal,
-    connect: openSocket,
-    discard: (late) => void late.destroy(),
-  })
+  const { serverName, protocols, isHybrid, preamble, signal } = options
+  const raw = await dialSite(options)
   if (preamble !== undefined) raw.write(preamble)
   const tap = new RecordTap(raw)
   tap.on('error', () => {}) // the TLS side is told as well

@@ -42,7 +42,7 @@ async function probeHello(task: FrontProbeTask, isHybrid: boolean): Promise<Fron
 }
 
 async function handshake(
-  { serverName, addresses, proxyProtocol, timeoutMs }: FrontProbeTask,
+  { serverName, addresses, route, proxyProtocol, timeoutMs }: FrontProbeTask,
   isHybrid: boolean,
   awaitsTickets: boolean,
   signal: AbortSignal,
@@ -50,6 +50,7 @@ async function handshake(
   const { tls, tap, tickets } = await openTapped({
     serverName,
     addresses,
+    route,
     protocols: ['h2', 'http/1.1'],
     isHybrid,
     ...(proxyProtocol ? { preamble: PROXY_V2_LOCAL } : {}),

@@ -11,13 +11,19 @@ const USER_AGENT =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36'
 
 /** Piscina task: get one page over a connection of its own, and note when each TLS record of the answer came (wire.md §9.4). */
-export default async function visitPage({ url, addresses, timeoutMs }: VisitTask): Promise<VisitResult> {
+export default async function visitPage({
+  url,
+  addresses,
+  route,
+  timeoutMs,
+}: VisitTask): Promise<VisitResult> {
   const target = new URL(url)
   const signal = AbortSignal.timeout(timeoutMs)
   try {
     const { tls, tap } = await openTapped({
       serverName: target.hostname.replace(/^\[|\]$/g, ''),
       addresses,
+      route,
       protocols: ['http/1.1'],
       isHybrid: true,
       timeoutMs,

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pino } from 'pino'
 import { Ganger } from '#primary/doppelganger/ganger'
 import type { DoppelgangerConfig, ProxyConfig } from '#shared/config'
+import { UpstreamRegistry } from '#shared/dial/upstream-state'
 import { DialError } from '#shared/errors'
 import type { FrontProbeResult, FrontProbeTask, VisitResult, VisitTask } from '#shared/front-probe'
 import type { TrafficProfile } from '#shared/traffic-profile'
@@ -19,6 +20,7 @@ const FLIGHT = {
   tickets: 2,
 }
 const LEARNT: FrontProbeResult = { ok: true, flights: { hybrid: FLIGHT, classic: FLIGHT } }
+const UPSTREAMS = new UpstreamRegistry()
 const PAGE: VisitResult = { ok: true, gapsNs: [1e6, 2e6], flightBytes: 3000, location: null }
 
 const secretFor = (host: string, seed: number): string =>
@@ -98,6 +100,7 @@ function openBench(t: TestContext, settings: Settings): Bench {
         return [host === 'loop.test' ? '127.0.0.1' : '192.0.2.7']
       },
     },
+    upstreams: () => UPSTREAMS,
     log: pino({}, { write: (line) => void log.push(line) }),
     onProfile: (profile) => profiles.push(profile),
   })

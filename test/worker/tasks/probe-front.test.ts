@@ -14,6 +14,7 @@ const LIMIT = { timeout: LIVENESS_MS }
 const task = (port: number, more: Partial<FrontProbeTask> = {}): FrontProbeTask => ({
   serverName: 'front.test',
   addresses: [{ host: '127.0.0.1', port }],
+  route: null,
   proxyProtocol: false,
   repeats: 3,
   timeoutMs: LIVENESS_MS / 2,

@@ -23,6 +23,7 @@ async function visit(
   return visitPage({
     url: `https://front.test:${site.port}/a/page?of=it`,
     addresses: [{ host: '127.0.0.1', port: site.port }],
+    route: null,
     timeoutMs,
   })
 }
