@@ -1,16 +1,6 @@
-import type { DnsConfig, UpstreamProxy } from './config.ts'
 import type { HostPort } from './dc.ts'
-import type { UpstreamMemory, UpstreamSlots } from './dial/upstream-state.ts'
+import type { SiteRoute } from './dial/dial-site.ts'
 import type { FrontFlights } from './traffic-profile.ts'
-
-/** The proxies on the way to the site, as a task gets them: the memory is shared, the rest copied. */
-export interface SiteRoute {
-  readonly proxies: readonly UpstreamProxy[]
-  readonly memory: UpstreamMemory
-  readonly slots: UpstreamSlots
-  /** Who knows the proxies' own names. */
-  readonly dns: DnsConfig
-}
 
 /** What a probe of one fronting host is given: plain data, it crosses to a thread. */
 export interface FrontProbeTask {

@@ -1,5 +1,7 @@
-import { formatHostPort } from '#shared/dc'
-import type { ProxyConfig, Socks5Proxy } from '#shared/config'
+import { type DcTable, formatHostPort } from '#shared/dc'
+import type { ProxyConfig, Socks5Proxy, UpstreamProxy } from '#shared/config'
+import type { SiteRoute } from '#shared/dial/dial-site'
+import { UpstreamRegistry, upstreamKey } from '#shared/dial/upstream-state'
 import type { ConfigProblem } from '#shared/errors'
 import type { PublicIps } from '#primary/public-ip'
 
@@ -42,12 +44,11 @@ export function buildChecks(context: DoctorContext): readonly Check[] {
     checkConfigWarnings(context.warnings),
     checkTimeSkewness(config.tolerateTimeSkewnessMs, context.ntpServer),
     buildNativeCheck(context),
-    ...config.network.proxies
-      .filter((proxy) => proxy.kind === 'socks5')
-      .map((proxy, index) => buildProxyCheck(context, proxy, index)),
+    ...listProxies(config).map((proxied, index) => buildProxyCheck(context, proxied, index)),
     checkFrontingDomains({
       targets,
       resolve,
+      route: planFrontRoute(config),
       proxyProtocol,
       nowMs: context.nowMs,
       ...(context.ca === undefined ? {} : { ca: context.ca }),
@@ -70,11 +71,41 @@ function buildNativeCheck({ config, prober, skipNativeCheck }: DoctorContext): C
   return checkDcConnectivity({ id, title, dcs, preferIp, upstream: null, prober, advice })
 }
 
-function buildProxyCheck({ config, prober }: DoctorContext, proxy: Socks5Proxy, index: number): Check {
+/** A SOCKS5 server, and the data centres that clients reach through it. */
+interface Proxied {
+  readonly proxy: Socks5Proxy
+  readonly dcs: DcTable
+}
+
+/** Those of `network.proxies`, then those that only `[dc-routes]` has. */
+function listProxies({ network, dcs, dcRoutes }: ProxyConfig): readonly Proxied[] {
+  const found = new Map<string, Proxied>()
+  const add = (proxies: readonly UpstreamProxy[], reached: DcTable): void => {
+    for (const proxy of proxies) {
+      if (proxy.kind !== 'socks5') continue
+      const key = upstreamKey(proxy)
+      found.set(key, { proxy, dcs: { ...found.get(key)?.dcs, ...reached } })
+    }
+  }
+  add(network.proxies, dcs)
+  for (const [dc, proxies] of Object.entries(dcRoutes)) add(proxies, { [dc]: dcs[Number(dc)] ?? [] })
+  return [...found.values()]
+}
+
+/** By the ways that strangers take, with breakers of its own. */
+function planFrontRoute(config: ProxyConfig): SiteRoute | null {
+  const { proxies, dns } = config.network
+  if (!config.domainFronting.viaProxies || proxies.length === 0) return null
+  const registry = new UpstreamRegistry()
+  registry.setConfig(config)
+  return { proxies, dns, memory: registry.memory, slots: registry.slots }
+}
+
+function buildProxyCheck({ config, prober }: DoctorContext, { proxy, dcs }: Proxied, index: number): Check {
   return checkDcConnectivity({
     id: `proxy-connectivity-${index + 1}`,
     title: `Validate network connectivity with proxy ${maskProxyUrl(proxy)}`,
-    dcs: config.dcs,
+    dcs,
     preferIp: config.preferIp,
     upstream: proxy,
     prober,

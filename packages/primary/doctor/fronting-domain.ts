@@ -1,6 +1,5 @@
 import { formatHostPort } from '#shared/dc'
-import { dialFirst } from '#shared/dial/dial'
-import { openSocket } from '#shared/dial/open-socket'
+import { dialSite, type SiteRoute } from '#shared/dial/dial-site'
 
 import type { Check, CheckLine } from './check.ts'
 import type { FrontTarget } from './front-targets.ts'
@@ -16,6 +15,8 @@ const EXPIRY_WARNING_MS = 14 * 24 * 3_600_000
 export interface FrontingOptions {
   readonly targets: readonly FrontTarget[]
   readonly resolve: (host: string) => Promise<readonly string[]>
+  /** `via-proxies`; null: directly. */
+  readonly route: SiteRoute | null
   readonly proxyProtocol: boolean
   readonly nowMs: number
   readonly budgetMs?: number
@@ -50,12 +51,11 @@ async function examine(
   const budget = AbortSignal.timeout(budgetMs)
   try {
     const addresses = await options.resolve(target.host)
-    const { connection: socket } = await dialFirst({
+    const socket = await dialSite({
       addresses: addresses.map((host) => ({ host, port: target.port })),
+      route: options.route,
       timeoutMs: budgetMs,
       signal: budget,
-      connect: openSocket,
-      discard: (late) => void late.destroy(),
     })
     const facts = await probeTls(socket, { ...options, serverName: target.serverName, signal: budget })
     return [describeSuccess(name, facts), ...findFaults(target, facts, options.nowMs)]

@@ -1,9 +1,8 @@
 import { once } from 'node:events'
 import { connect, type TLSSocket } from 'node:tls'
 import type { HostPort } from '#shared/dc'
-import type { SiteRoute } from '#shared/front-probe'
+import { dialSite, type SiteRoute } from '#shared/dial/dial-site'
 import { browserTls } from './browser-tls.ts'
-import { dialSite } from './dial-site.ts'
 import { RecordTap } from './record-tap.ts'
 
 export interface TappedTls {

@@ -220,3 +220,28 @@ test('names are resolved as the configuration says, those of SOCKS5 servers too'
   assert.match(normalize(stdout), /with proxy socks5:\/\/\*\*\*@socks\.example:\d+\n {2}✅ DC 1 \(rpc T\)/)
   assert.match(stdout, /❌ DC 1: cannot resolve nowhere\.example: there is no such name/)
 })
+
+test(
+  'the site is looked at by the way that strangers take, data centres by those of [dc-routes]',
+  { timeout },
+  async (t) => {
+    const { config, examine, sitePort } = await startWorld(t)
+    const usual = await startFakeSocks(t, 'anna', 'hunter2')
+    const own = await startFakeSocks(t, 'anna', 'hunter2')
+    const file =
+      `${config.replace('domain-fronting = {', 'domain-fronting = { via-proxies = true,')}secret = "${HEX}"\n` +
+      `[network]\nproxies = ["socks5://anna:hunter2@127.0.0.1:${usual.port}"]\n` +
+      `[dc-routes]\n203 = "socks5://anna:hunter2@127.0.0.1:${own.port}"\n`
+    const { code, stdout } = await examine(file, { skipNativeCheck: true })
+    assert.equal(code, 0, stdout)
+    assert.match(stdout, new RegExp(`localhost:${sitePort} as example\\.com is reachable`))
+    assert.ok(usual.targets.includes(`127.0.0.1:${sitePort}`))
+    assert.match(
+      normalize(stdout),
+      new RegExp(
+        `with proxy socks5://\\*\\*\\*@127\\.0\\.0\\.1:${own.port}\n  ✅ DC 203 \\(rpc T\\)\nValidate`,
+      ),
+    )
+    assert.equal(own.targets.length, 1)
+  },
+)

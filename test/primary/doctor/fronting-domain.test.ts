@@ -23,6 +23,7 @@ function check(
     checkFrontingDomains({
       targets,
       resolve: async () => ['127.0.0.1'],
+      route: null,
       proxyProtocol: false,
       nowMs: NOW_MS,
       ca: CERTIFICATE,

@@ -1,11 +1,21 @@
 import type { Socket } from 'node:net'
-import type { HostPort } from '#shared/dc'
-import { dialFirst } from '#shared/dial/dial'
-import { dialSocket } from '#shared/dial/dial-socket'
-import { openSocket } from '#shared/dial/open-socket'
-import { Resolver } from '#shared/dial/resolver'
-import { buildRoute } from '#shared/dial/route'
-import type { SiteRoute } from '#shared/front-probe'
+import type { DnsConfig, UpstreamProxy } from '../config.ts'
+import type { HostPort } from '../dc.ts'
+import { dialFirst } from './dial.ts'
+import { dialSocket } from './dial-socket.ts'
+import { openSocket } from './open-socket.ts'
+import { Resolver } from './resolver.ts'
+import { buildRoute } from './route.ts'
+import type { UpstreamMemory, UpstreamSlots } from './upstream-state.ts'
+
+/** The proxies on the way to the site, as they cross to a thread: the memory is shared, the rest copied. */
+export interface SiteRoute {
+  readonly proxies: readonly UpstreamProxy[]
+  readonly memory: UpstreamMemory
+  readonly slots: UpstreamSlots
+  /** Who knows the proxies' own names. */
+  readonly dns: DnsConfig
+}
 
 export interface DialSiteOptions {
   /** In the order to try. */
