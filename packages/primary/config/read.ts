@@ -14,6 +14,7 @@ import { findKeyLines, KeyLines } from './key-lines.ts'
 import { holdsLiteralSecret } from './literal-secrets.ts'
 import { matchKeys } from './match-keys.ts'
 import type { ConfigKey, ConfigValues } from './schema.ts'
+import { findTooManyUpstreams } from './upstream-count.ts'
 import { collectUsers } from './users.ts'
 import type { ConfigWarning } from './warning.ts'
 
@@ -63,6 +64,7 @@ export function readTable(file: TomlTable, lines: KeyLines = new KeyLines(new Ma
     secrets: hasSection ? users.users : [],
   }
 
+  const place = (key: ConfigKey): Place => locate(matched.found.get(key)?.path ?? key.split('.'), lines)
   const { config, missing } = buildConfig(values, users.users)
   const problems = [
     ...matched.problems,
@@ -70,6 +72,7 @@ export function readTable(file: TomlTable, lines: KeyLines = new KeyLines(new Ma
     ...users.problems,
     ...dc.problems,
     ...routes.problems,
+    ...findTooManyUpstreams(values, place),
   ]
   // What was tried and failed is not reported as missing as well.
   const tried = new Set<string>([...decoded.failed, ...users.misplacedKeys])
@@ -78,7 +81,6 @@ export function readTable(file: TomlTable, lines: KeyLines = new KeyLines(new Ma
   if (config === null || problems.length > 0)
     throw new ConfigError(sortByLine([...problems, ...matched.unknown]))
 
-  const place = (key: ConfigKey): Place => locate(matched.found.get(key)?.path ?? key.split('.'), lines)
   const warnings = [
     ...matched.unknown,
     ...decoded.warnings,

@@ -4,13 +4,15 @@
  *
  *   Int64 cells, per slot   | breaker | dials | failures | turn | pad to two cache lines |
  */
-import type { ProxyConfig, UpstreamProxy } from '../config.ts'
+import type { DcRoutes, ProxyConfig, UpstreamProxy } from '../config.ts'
 import { formatHostPort } from '../dc.ts'
 import { OperatorError } from '../errors.ts'
 import { CircuitBreaker, type BreakerSnapshot } from './circuit-breaker.ts'
 
 /** Ways at once, over all lists of the configuration. */
 export const MAX_UPSTREAMS = 64
+/** Proxies among them: the rest is the direct way. */
+export const MAX_PROXIES: number = MAX_UPSTREAMS - 1
 /** 128 bytes: two cache lines, which the prefetcher loads as one. */
 const SLOT_CELLS = 16
 const BREAKER = 0
@@ -111,12 +113,12 @@ export class UpstreamRegistry {
    * Ways that stay keep their slots, new ones begin at zero.
    * @throws OperatorError when there are more than `MAX_UPSTREAMS`; nothing has changed then
    */
-  setConfig(config: Pick<ProxyConfig, 'network' | 'dcRoutes'>): void {
-    const proxies = listUpstreams(config)
+  setConfig({ network, dcRoutes }: Pick<ProxyConfig, 'network' | 'dcRoutes'>): void {
+    const proxies = listUpstreams(network.proxies, dcRoutes)
     const wanted = new Set(proxies.map(upstreamKey))
     wanted.delete(upstreamKey({ kind: 'direct' }))
-    if (wanted.size >= MAX_UPSTREAMS)
-      throw new OperatorError(`too many upstream proxies: at most ${MAX_UPSTREAMS - 1} are possible`)
+    if (wanted.size > MAX_PROXIES)
+      throw new OperatorError(`too many upstream proxies: at most ${MAX_PROXIES} are possible`)
     for (const [key, slot] of this.#slots) {
       if (slot === DIRECT_SLOT || wanted.has(key)) continue
       this.#slots.delete(key)
@@ -146,8 +148,13 @@ export class UpstreamRegistry {
   }
 }
 
-/** Each way of a configuration once. */
-function listUpstreams({ network, dcRoutes }: Pick<ProxyConfig, 'network' | 'dcRoutes'>): UpstreamProxy[] {
-  const all = [...network.proxies, ...Object.values(dcRoutes).flat()]
+/** Different proxies of all lists, the direct way aside. */
+export function countUpstreams(proxies: readonly UpstreamProxy[], dcRoutes: DcRoutes): number {
+  return listUpstreams(proxies, dcRoutes).filter(({ kind }) => kind !== 'direct').length
+}
+
+/** Each way once. */
+function listUpstreams(proxies: readonly UpstreamProxy[], dcRoutes: DcRoutes): UpstreamProxy[] {
+  const all = [...proxies, ...Object.values(dcRoutes).flat()]
   return [...new Map(all.map((proxy) => [upstreamKey(proxy), proxy])).values()]
 }

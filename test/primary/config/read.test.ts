@@ -527,3 +527,17 @@ test('no text of an operator is met with anything but a config or a list of prob
     ),
   )
 })
+
+test('more SOCKS5 servers than there is room for are a problem of the list that is too long', () => {
+  const servers = (count: number, from = 1): string =>
+    JSON.stringify(Array.from({ length: count }, (_, at) => `socks5://anna:hunter2@10.0.0.1:${from + at}`))
+  const file = (usual: string, own = '[""]'): string =>
+    `${MINIMAL}[network]\nproxies = ${usual}\n[dc-routes]\n203 = ${own}\n`
+  assert.deepEqual(problemsOf(file(servers(63), servers(63))), [], 'the same ones count once')
+  assert.deepEqual(problemsOf(file(servers(64))), [
+    'network.proxies (line 4): found 64 SOCKS5 servers in network.proxies and [dc-routes], expected at most 63 different ones',
+  ])
+  assert.deepEqual(problemsOf(file(servers(60), servers(4, 1000))), [
+    'dc-routes (line 5): found 64 SOCKS5 servers in network.proxies and [dc-routes], expected at most 63 different ones',
+  ])
+})
