@@ -20,15 +20,25 @@ export interface OwnListenersOptions extends AcceptErrorEvents {
  * waits in the queue of a thread that ends is lost with it; Linux does not give it to the others.
  */
 export class OwnListeners {
-  /** Rejects when one of the addresses cannot be listened on. */
+  /** Rejects when one of the addresses cannot be listened on; none is then. */
   readonly listening: Promise<void>
   readonly #servers: readonly Server[]
 
   constructor(options: OwnListenersOptions) {
     const { addresses } = options
     this.#servers = addresses.map(() => createListeningServer().on('connection', options.onSocket))
-    const listening = addresses.map((address, index) => listen(this.#servers[index]!, address, options)) // one each
-    this.listening = Promise.all(listening).then(() => {})
+    this.listening = this.#listen(options)
+  }
+
+  async #listen(options: OwnListenersOptions): Promise<void> {
+    const { addresses } = options
+    const begun = this.#servers.map((server, index) => listen(server, addresses[index]!, options)) // one each
+    for (const outcome of await Promise.allSettled(begun)) {
+      if (outcome.status === 'fulfilled') continue
+      // Nobody would serve who comes to the others.
+      this.close()
+      throw outcome.reason
+    }
   }
 
   /** Accept no more. Calling it twice is fine. */

@@ -29,7 +29,13 @@ export default async function serve({ boot, handOffPort, controlPort }: ServeTas
     const options = NATIVE_OPTIONS.filter((option) => !native.works.has(option))
     thread.log.info({ options, reason: native.reason }, 'socket options that cannot be set here')
   }
-  await thread.start()
+  try {
+    await thread.start()
+  } catch (error) {
+    // Its place is taken by another one, perhaps in this very thread.
+    thread.stop()
+    throw error
+  }
   expose(thread, createEndpoint(controlPort))
   await drained.promise
   thread.stop()

@@ -160,6 +160,7 @@ export class Thread implements WorkerControl {
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
+    this.#listeners?.close()
     this.dialers.close()
     this.#loopMeter.stop()
     this.counters.publish()
