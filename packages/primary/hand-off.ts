@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
-import type { ProxyConfig, RefuseAction } from '#shared/config'
+import type { ProxyConfig } from '#shared/config'
 import { Farewells } from '#shared/farewells'
-import { sharedNowMs, type UserSeen } from '#shared/hand-off'
+import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import type { IpFilter } from '#shared/ip-filter'
 import { plainAddress } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
@@ -64,27 +64,30 @@ export class HandOffs {
       return
     }
     const address = plainAddress(remoteAddress)
-    const refusal = this.#refuseListed(address)
+    const { proxyProtocolListener: isProxied, concurrency } = this.#config
+    // Behind a balancer all sockets are its own: the worker asks, when it knows who the client is.
+    const refusal = isProxied ? null : this.#ipFilter.refuse(address, this.#counters, this.#log)
     if (refusal === 'close') return this.#refuse(socket)
-    if (this.#pool.load() >= this.#config.concurrency) {
+    if (this.#pool.load() >= concurrency) {
       this.#counters.add(CONCURRENCY_LIMITED, 1)
       this.#log.debug({ ip: address }, 'connection was concurrency limited')
       return this.#refuse(socket)
     }
     const worker = this.#pool.leastLoaded()
     const userHint = this.#userHints.find(address)
-    const acceptedAtMs = sharedNowMs()
-    const mustFront = refusal === 'front'
-    if (!worker?.handOff({ socket, remoteAddress: address, remotePort, userHint, mustFront, acceptedAtMs })) {
+    const handOff: HandOff = {
+      socket,
+      remoteAddress: address,
+      remotePort,
+      userHint,
+      mustFront: refusal === 'front',
+      isProxied,
+      acceptedAtMs: sharedNowMs(),
+    }
+    if (!worker?.handOff(handOff)) {
       this.#counters.add(HAND_OFFS_FAILED, 1)
       socket.destroy() // also when there was no thread to post it to
     }
-  }
-
-  /** Behind a balancer all sockets are its own: the worker asks, when it knows who the client is. */
-  #refuseListed(address: string): RefuseAction | null {
-    if (this.#config.proxyProtocolListener) return null
-    return this.#ipFilter.refuse(address, this.#counters, this.#log)
   }
 
   /** A FIN and nothing else, whatever the client has sent or will send. */

@@ -10,6 +10,8 @@ export interface HandOff {
   readonly userHint: number
   /** An IP list refuses the peer and its action is "front": it sees the fronting site, whatever it knows. */
   readonly mustFront: boolean
+  /** It is a balancer's, and the IP lists are still to be asked about the client that its PROXY header names. */
+  readonly isProxied: boolean
   /** When it was accepted, on the clock of `sharedNowMs`. */
   readonly acceptedAtMs: number
 }

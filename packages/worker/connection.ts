@@ -50,6 +50,8 @@ export interface Peer {
   readonly userHint: number
   /** An IP list refuses it: no key is tried, it sees the site that it asks for. */
   readonly mustFront: boolean
+  /** It is a balancer, which will say in a PROXY header who the client is. */
+  readonly isProxied: boolean
   /** Who gave the hint, and wants to hear who it was. */
   readonly hintedBy: 'primary' | 'thread'
 }
@@ -102,7 +104,7 @@ export class Connection {
   async run(): Promise<void> {
     this.#raiseClients()
     try {
-      if (this.config.proxyProtocolListener) await learnClient(this, this.#input)
+      if (this.#peer.isProxied) await learnClient(this, this.#input)
       this.#log.debug('Stream has been started')
       const hello = await this.#input.readHello()
       this.#refuseListed(hello)

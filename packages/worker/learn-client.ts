@@ -31,6 +31,10 @@ const OUTCOMES: Readonly<Record<Outcome, number>> = {
 export async function learnClient(connection: Connection, input: HandshakeInput): Promise<void> {
   const { thread, peer } = connection
   connection.enter('proxy-header')
+  // A reload is on its way, and comes to the primary and to each thread in its own time: the networks that are trusted
+  // here belong to another configuration.
+  if (!connection.config.proxyProtocolListener)
+    throw new ProxyHeaderError('untrusted', 'whether PROXY headers are expected is being changed')
   if (!thread.trustedProxies.has(peer.address))
     throw new ProxyHeaderError('untrusted', `${peer.address} is not in proxy-protocol-trusted`)
   const { version, source } = await input.readProxyHeader()
@@ -39,7 +43,8 @@ export async function learnClient(connection: Connection, input: HandshakeInput)
   const { host: address, port } = source ?? { host: peer.address, port: peer.port }
   const refusal = thread.ipFilter.refuse(address, thread.counters, thread.log)
   const userHint = thread.hints.find(address)
-  connection.setPeer({ address, port, userHint, hintedBy: 'thread', mustFront: refusal === 'front' })
+  const mustFront = refusal === 'front'
+  connection.setPeer({ address, port, userHint, hintedBy: 'thread', mustFront, isProxied: false })
   if (refusal === 'close') connection.close('refused by an IP list')
   connection.enter('hello')
 }

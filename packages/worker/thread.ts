@@ -288,9 +288,8 @@ export class Thread implements WorkerControl {
     const { counters, thread } = this.#boot
     const address = plainAddress(remoteAddress)
     // Behind a balancer it is asked about the client, later.
-    const refusal = this.#config.proxyProtocolListener
-      ? null
-      : this.ipFilter.refuse(address, this.counters, this.log)
+    const { proxyProtocolListener: isProxied } = this.#config
+    const refusal = isProxied ? null : this.ipFilter.refuse(address, this.counters, this.log)
     if (refusal === 'close') return this.#refuse(socket)
     if (!takePlace(counters, 'accepted', thread, this.#config.concurrency)) {
       this.counters.add(CONCURRENCY_LIMITED, 1)
@@ -303,6 +302,7 @@ export class Thread implements WorkerControl {
       userHint: this.hints.find(address),
       hintedBy: 'thread',
       mustFront: refusal === 'front',
+      isProxied,
     })
   }
 
@@ -311,16 +311,10 @@ export class Thread implements WorkerControl {
     this.#farewells.dismiss(socket, this.clock.monotonicMs)
   }
 
-  #takeOver({ socket, remoteAddress, remotePort, userHint, mustFront, acceptedAtMs }: HandOff): void {
+  #takeOver({ socket, acceptedAtMs, remoteAddress, remotePort, ...known }: HandOff): void {
     this.#received += 1
     this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
-    this.#serve(socket, {
-      address: remoteAddress,
-      port: remotePort,
-      userHint,
-      hintedBy: 'primary',
-      mustFront,
-    })
+    this.#serve(socket, { ...known, address: remoteAddress, port: remotePort, hintedBy: 'primary' })
   }
 
   #serve(socket: Socket, peer: Peer): void {

@@ -151,6 +151,32 @@ test('the IP lists are asked before the limit; who is to be fronted goes on, mar
   assert.deepEqual(marks, [true, false])
 })
 
+test(
+  'a balancer goes on unasked and says so: what was not asked here is asked there, whatever is reloaded',
+  LIMIT,
+  async (t) => {
+    const nobody = createRangesMemory({ v4: 0, v6: 0 })
+    const ipFilter = new IpFilter({ allowlist: { ranges: nobody, action: 'front' }, blocklist: null })
+    const marks: [boolean, boolean][] = []
+    const port = fakePort(({ socket, mustFront, isProxied }) => {
+      marks.push([mustFront, isProxied])
+      socket.destroy()
+    })
+    const { handOffs } = await createBench(10, port, ipFilter)
+    for (const proxyProtocolListener of [false, true, false]) {
+      handOffs.setConfig({ concurrency: 10, proxyProtocolListener })
+      const { peer, accepted } = await openPair(t)
+      handOffs.take(accepted)
+      await isClosedFor(peer)
+    }
+    assert.deepEqual(marks, [
+      [true, false],
+      [false, true],
+      [true, false],
+    ])
+  },
+)
+
 test('a socket posted to a thread that is gone is closed, not leaked', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)
   const { handOffs, count } = await createBench(
