@@ -1,17 +1,20 @@
-import { isIPv6 } from 'node:net'
 import type { ProxyConfig } from '#shared/config'
-import { BugError, DialError, HandshakeError, ProxyHeaderError, type HandshakeCode } from '#shared/errors'
+import { DialError, type HandshakeError } from '#shared/errors'
 import { slot } from '#shared/state/layout'
 import type { TrafficProfile } from '#shared/traffic-profile'
-import { front, frontEarly } from './domain-fronting/front.ts'
+import { admitUser } from './admit-user.ts'
+import { frontEarly } from './domain-fronting/front.ts'
 import type { SiteVisit } from './domain-fronting/site-visit.ts'
+import { endFailed } from './end-failed.ts'
 import { answerHello } from './fake-tls/answer-hello.ts'
-import type { ClientHello } from './fake-tls/client-hello.ts'
 import type { UserKey } from './fake-tls/key-ring.ts'
+import { findUser } from './find-user.ts'
 import { HandshakeInput } from './handshake-input.ts'
-import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.ts'
+import { learnClient, PROXY_HEADER_TIMEOUT_MS } from './learn-client.ts'
+import type { ClientSession } from './obfuscated2/handshake.ts'
+import { openSession } from './open-session.ts'
+import { familyOf, type Peer } from './peer.ts'
 import type { Tally } from './relay/convey.ts'
-import { countProxyHeader, learnClient, PROXY_HEADER_TIMEOUT_MS } from './learn-client.ts'
 import { Relay } from './relay/relay.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
 import { StreamLog } from './stream-log.ts'
@@ -30,7 +33,6 @@ const CLIENTS = {
   ipv4: slot('client_connections', { ip_family: 'ipv4' }),
   ipv6: slot('client_connections', { ip_family: 'ipv6' }),
 } as const
-const REPLAYS = slot('replay_attacks')
 
 export type Stage =
   | 'proxy-header'
@@ -42,20 +44,6 @@ export type Stage =
   | 'fronting'
   | 'closed'
 
-/** Who the client is: what the socket says, or what a PROXY header said. */
-export interface Peer {
-  readonly address: string
-  readonly port: number
-  /** Ledger slot of the user seen last from its network, or -1. */
-  readonly userHint: number
-  /** An IP list refuses it: no key is tried, it sees the site that it asks for. */
-  readonly mustFront: boolean
-  /** It is a balancer, which will say in a PROXY header who the client is. */
-  readonly isProxied: boolean
-  /** Who gave the hint, and wants to hear who it was. */
-  readonly hintedBy: 'primary' | 'thread'
-}
-
 /** One client, from hand-off to close. `run` is the list of its stages; `close` is the only way out. */
 export class Connection {
   #peer: Peer
@@ -65,10 +53,10 @@ export class Connection {
   readonly config: ProxyConfig
   readonly profile: TrafficProfile
   readonly tally: Tally
+  readonly log: StreamLog
   /** Where the fronting site is dialled for this peer; null while nobody needs to. */
   visit: SiteVisit | null
   readonly #input: HandshakeInput
-  readonly #log: StreamLog
   readonly #startedMs: number
   /** What the stages took, to be given back at close. */
   readonly #borrowed: (() => void)[]
@@ -90,7 +78,7 @@ export class Connection {
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
     this.visit = null
     this.#input = new HandshakeInput(client, (how) => this.#left(how))
-    this.#log = new StreamLog(thread.log, peer.address)
+    this.log = new StreamLog(thread.log, peer.address)
     this.#borrowed = []
     this.#stage = 'hello'
     this.#idleMs = this.config.network.timeout.idleMs
@@ -105,20 +93,18 @@ export class Connection {
     this.#raiseClients()
     try {
       if (this.#peer.isProxied) await learnClient(this, this.#input)
-      this.#log.debug('Stream has been started')
+      this.log.debug('Stream has been started')
       const hello = await this.#input.readHello()
-      this.#refuseListed(hello)
-      const userKey = await this.#findUser(hello)
-      this.#refuseReplay(hello, userKey)
-      this.#admit(userKey)
+      const userKey = await findUser(this, hello)
+      admitUser(this, userKey)
       this.endVisit()
       answerHello(this.client, hello, userKey, this.profile)
-      const session = await this.#openSession(userKey)
+      const session = await openSession(this, this.#input, userKey)
       const dialled = await this.#dialDc(session)
       relaySession(this, dialled, this.#input)
       this.#input.release()
     } catch (error) {
-      await this.#fail(error)
+      await endFailed(this, error)
     }
   }
 
@@ -136,7 +122,7 @@ export class Connection {
     counters.add(CLIENTS[this.family], -1)
     this.#peer = peer
     counters.add(CLIENTS[this.family], 1)
-    this.#log.setClientIp(peer.address)
+    this.log.setClientIp(peer.address)
   }
 
   get stage(): Stage {
@@ -146,6 +132,16 @@ export class Connection {
   /** Who authenticated, or null before. */
   get userKey(): UserKey | null {
     return this.#userKey
+  }
+
+  /** From now on it counts as this user's. */
+  authenticate(userKey: UserKey): void {
+    this.#userKey = userKey
+  }
+
+  /** The time for the handshake is up. */
+  get isOverdue(): boolean {
+    return this.#isOlderThan(this.config.network.timeout.handshakeMs)
   }
 
   /** For a dial that begins now: fires when the client has left or the connection is closed. */
@@ -180,11 +176,11 @@ export class Connection {
   checkDeadline(): void {
     switch (this.#stage) {
       case 'proxy-header':
-        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS) || this.#isOverdue()) this.#input.expire()
+        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS) || this.isOverdue) this.#input.expire()
         return
       case 'hello':
       case 'frame':
-        if (this.#isOverdue()) this.#input.expire()
+        if (this.isOverdue) this.#input.expire()
         return
       case 'relaying':
       case 'fronting':
@@ -207,10 +203,6 @@ export class Connection {
   /** The same, while more may come. */
   get received(): Buffer {
     return this.#input.received
-  }
-
-  get hasReceived(): boolean {
-    return this.#input.received.length > 0
   }
 
   /**
@@ -268,7 +260,7 @@ export class Connection {
     this.#far?.destroy()
     for (const giveBack of this.#borrowed) giveBack()
     this.thread.forget(this)
-    this.#log.debug('Stream has been finished', {
+    this.log.debug('Stream has been finished', {
       reason,
       stage,
       ...(this.#dc === null ? {} : { dc: this.#dc }),
@@ -284,67 +276,13 @@ export class Connection {
     this.borrow(() => counters.add(CLIENTS[this.family], -1))
   }
 
-  #isOverdue(): boolean {
-    return this.#isOlderThan(this.config.network.timeout.handshakeMs)
-  }
-
   #isOlderThan(ms: number): boolean {
     return performance.now() - this.#startedMs >= ms
-  }
-
-  /** Nobody waits for the end of a long key search any more. */
-  #giveUp(): HandshakeCode | null {
-    if (this.#stage === 'closed' || this.client.hasEnded) return 'peer-closed'
-    return this.#isOverdue() ? 'deadline' : null
   }
 
   /** A client that leaves takes its dial along; one that only ended may still be answered by the fronting site. */
   #left(how: 'ended' | 'gone'): void {
     if (how === 'gone' || this.#stage === 'dialing-dc') this.#dial?.abort(GONE)
-  }
-
-  /** Only now, and not before its first byte: until here it is treated like any stranger, and looks as such. */
-  #refuseListed(hello: ClientHello): void {
-    if (!this.peer.mustFront) return
-    throw new HandshakeError('ip-list', 'refused by an IP list', this.thread.hellos.hostOf(hello))
-  }
-
-  /** @throws HandshakeError with the host that such a peer is fronted to */
-  async #findUser(hello: ClientHello): Promise<UserKey> {
-    const found = await this.thread.hellos.findKey(hello, this.#peer.userHint, () => this.#giveUp())
-    this.enter('hello') // a long search lets the connection be closed meanwhile
-    if (!found.ok) throw new HandshakeError(found.code, `cannot read client hello: ${found.code}`, found.host)
-    return found.userKey
-  }
-
-  #refuseReplay(hello: ClientHello, userKey: UserKey): void {
-    if (!this.thread.hellos.isReplay(hello.random)) return
-    this.thread.counters.add(REPLAYS, 1)
-    this.thread.warnings.warn('replay attack has been detected!', { 'client-ip': this.#peer.address })
-    throw new HandshakeError('replay', 'cannot read client hello: replay', userKey.host)
-  }
-
-  #admit(userKey: UserKey): void {
-    const { users, clock } = this.thread
-    const { slot: userSlot, generation, name } = userKey.user
-    this.#log.setUser(name)
-    const verdict = users.admit(userSlot, generation)
-    if (verdict !== 'admitted') {
-      throw new HandshakeError('refused', `${name} is refused: ${verdict}`, userKey.host)
-    }
-    this.#userKey = userKey
-    this.borrow(() => users.leave(userSlot))
-    users.account(userSlot).lastSeenMs = clock.unixMs
-    this.thread.reportUser(this.#peer, userSlot)
-  }
-
-  async #openSession(userKey: UserKey): Promise<ClientSession> {
-    this.enter('frame')
-    const accepted = acceptClientFrame(await this.#input.readFrame(), userKey.key)
-    if (!accepted.ok)
-      throw new HandshakeError(accepted.code, 'not the frame of a padded intermediate transport')
-    this.thread.countHandshake('ok')
-    return accepted.session
   }
 
   async #dialDc(session: ClientSession): Promise<DialledSession> {
@@ -357,34 +295,6 @@ export class Connection {
     return dialled
   }
 
-  async #fail(error: unknown): Promise<void> {
-    if (this.#stage === 'closed') return
-    if (error instanceof ProxyHeaderError) {
-      countProxyHeader(this.thread, error.code)
-      this.#log.debug('cannot read PROXY header', { error: error.message })
-      return this.close(`proxy protocol: ${error.code}`)
-    }
-    if (error instanceof HandshakeError) {
-      this.thread.countHandshake(error.code)
-      this.#log.debug(this.#describeFailure(error), { error: error.message })
-      if (this.#stage === 'hello' && this.#isFronted(error)) return front(this, error)
-      return this.close(error.code)
-    }
-    if (error instanceof DialError) return this.close(`cannot dial to telegram: ${error.code}`)
-    this.close('bug')
-    throw new BugError('a connection failed in a way that is no doing of its peer', { cause: error })
-  }
-
-  #describeFailure({ code }: HandshakeError): string {
-    if (code === 'refused') return 'connection throttled'
-    return this.#stage === 'hello' ? 'cannot read client hello' : 'obfuscated handshake is failed'
-  }
-
-  /** To whoever fails before we have answered a byte we are the site; a user who is refused gets what the throttle says. */
-  #isFronted({ code }: HandshakeError): boolean {
-    return code !== 'refused' || this.config.throttle.action === 'front'
-  }
-
   /** `bytes_out` is counted when written; what Node still holds at the end never left (decision O2). */
   #takeBackUnsent(): void {
     const unsent = Math.min(this.client.unsentBytes, this.tally.down)
@@ -392,8 +302,4 @@ export class Connection {
     this.tally.down -= unsent
     this.thread.users.account(this.#userKey.user.slot).bytesOut -= unsent
   }
-}
-
-function familyOf({ address }: Peer): 'ipv4' | 'ipv6' {
-  return isIPv6(address) ? 'ipv6' : 'ipv4'
 }

@@ -21,7 +21,7 @@ const TO_CLIENT = slot('domain_fronting_traffic', { direction: 'to_client' })
  */
 export async function front(connection: Connection, cause: HandshakeError): Promise<void> {
   const { thread, client, tally } = connection
-  const isNobodyThere = client.socket.destroyed || (client.hasEnded && !connection.hasReceived)
+  const isNobodyThere = client.socket.destroyed || (client.hasEnded && connection.received.length === 0)
   if (isNobodyThere) return connection.close(cause.code)
   connection.enter('dialing-front')
   thread.counters.add(FRONTED, 1)

@@ -1,0 +1,22 @@
+import { HandshakeError } from '#shared/errors'
+import type { Connection } from './connection.ts'
+import type { UserKey } from './fake-tls/key-ring.ts'
+import type { HandshakeInput } from './handshake-input.ts'
+import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.ts'
+
+/**
+ * Read the frame that follows the hello: the client's ciphers and the data centre it wants.
+ * @throws HandshakeError
+ */
+export async function openSession(
+  connection: Connection,
+  input: HandshakeInput,
+  userKey: UserKey,
+): Promise<ClientSession> {
+  connection.enter('frame')
+  const accepted = acceptClientFrame(await input.readFrame(), userKey.key)
+  if (!accepted.ok)
+    throw new HandshakeError(accepted.code, 'not the frame of a padded intermediate transport')
+  connection.thread.countHandshake('ok')
+  return accepted.session
+}

@@ -1,0 +1,19 @@
+import { isIPv6 } from 'node:net'
+
+/** Who the client is: what the socket says, or what a PROXY header said. */
+export interface Peer {
+  readonly address: string
+  readonly port: number
+  /** Ledger slot of the user seen last from its network, or -1. */
+  readonly userHint: number
+  /** An IP list refuses it: no key is tried, it sees the site that it asks for. */
+  readonly mustFront: boolean
+  /** It is a balancer, which will say in a PROXY header who the client is. */
+  readonly isProxied: boolean
+  /** Who gave the hint, and wants to hear who it was. */
+  readonly hintedBy: 'primary' | 'thread'
+}
+
+export function familyOf({ address }: Peer): 'ipv4' | 'ipv6' {
+  return isIPv6(address) ? 'ipv6' : 'ipv4'
+}
