@@ -132,6 +132,68 @@ test('whatever comes is an answer or none, and never an exception', () => {
   )
 })
 
+/** The answer to `A`'s question with one record behind it, whose name is written as these bytes. */
+function withOwner(owner: Buffer): Buffer {
+  const message = encodeReply(asked, {})
+  message.writeUInt16BE(1, 6)
+  const record = Buffer.from('00010001000000 3c0004c0000201'.replace(' ', ''), 'hex')
+  return Buffer.concat([message, owner, record])
+}
+
+test('names that are compressed round and round, forwards or beyond the end are no answer', () => {
+  const start = encodeReply(asked, {}).length
+  const pointer = (to: number): Buffer => Buffer.of(0xc0 | (to >> 8), to & 0xff)
+  assert.equal(parseAnswer(withOwner(pointer(12)), ID, A)?.kind, 'addresses', 'the question’s own name')
+  for (const owner of [
+    pointer(start), // itself
+    Buffer.concat([Buffer.of(1, 97), pointer(start)]), // a label, and itself again
+    pointer(start + 2), // forwards
+    Buffer.concat([pointer(start + 2), pointer(start)]), // one at the other
+    pointer(0x3fff),
+    Buffer.of(0x80, 0), // not assigned
+  ])
+    assert.equal(parseAnswer(withOwner(owner), ID, A), null, owner.toString('hex'))
+})
+
+test('the longest chain of pointers that fits costs no noticeable time', () => {
+  const head = encodeReply(asked, {})
+  const records = 100
+  head.writeUInt16BE(records + 1, 6)
+  // A record of a kind nobody knows, full of pointers each of which leads to the one before; then names at its end.
+  const body = Buffer.alloc(14_000)
+  const bodyAt = head.length + 12
+  for (let at = 2; at < body.length; at += 2)
+    body.writeUInt16BE(0xc000 | Math.min(0x3fff, bodyAt + at - 2), at)
+  const unknown = Buffer.from('c00cff780001000000000000', 'hex')
+  unknown.writeUInt16BE(body.length, 10)
+  const record = Buffer.alloc(16)
+  record.writeUInt16BE(0xc000 | (bodyAt + body.length - 2), 0)
+  record.writeUInt16BE(1, 2)
+  record.writeUInt16BE(1, 4)
+  record.writeUInt16BE(4, 10)
+  const message = Buffer.concat([head, unknown, body, ...Array.from({ length: records }, () => record)])
+  assert.ok(message.length <= MAX_MESSAGE_BYTES)
+  const startedMs = performance.now()
+  assert.notEqual(parseAnswer(message, ID, A)?.kind, 'addresses')
+  assert.ok(performance.now() - startedMs < 5000)
+})
+
+test('a time to live of nothing, the longest, and one with the top bit', () => {
+  for (const [ttl, seconds] of [
+    [0, 0],
+    [0x7fff_ffff, 0x7fff_ffff],
+    [0x8000_0000, 0],
+    [0xffff_ffff, 0],
+  ] as const) {
+    const answer = parseAnswer(
+      encodeReply(asked, { answers: [addressRecord('site.example', '192.0.2.1', ttl)] }),
+      ID,
+      A,
+    )
+    assert.ok(answer?.kind === 'addresses' && answer.ttlMs === seconds * 1000, String(ttl))
+  }
+})
+
 test('addresses survive the way there and back', () => {
   fc.assert(
     fc.property(
