@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { DialError } from '#shared/errors'
 import { AskLimit } from './ask-limit.ts'
 
 /** Addresses, or why there are none, and how long this holds. */
@@ -47,7 +48,7 @@ export class AnswerCache {
     if (pending === undefined) {
       pending = this.#ask(ask).then((found) => {
         this.#inFlight.delete(key)
-        this.#answers.set(key, found, { ttl: clampTtlMs(found) })
+        if (!isRefused(found)) this.#answers.set(key, found, { ttl: clampTtlMs(found) })
         return found
       })
       this.#inFlight.set(key, pending)
@@ -79,6 +80,11 @@ async function askWithin(ask: (signal: AbortSignal) => Promise<Found>): Promise<
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Nobody was asked: there was no room in the line. */
+function isRefused({ failure }: Found): boolean {
+  return failure instanceof DialError && failure.code === 'limit'
 }
 
 function clampTtlMs({ failure, ttlMs }: Found): number {
