@@ -277,7 +277,8 @@ export class RunningProxy {
   /** How what the program fetches for itself leaves this host. */
   #dialUpstream(): HttpDial {
     const { proxies, timeout } = this.#config.network
-    return this.#routing.httpDial(proxies, timeout.httpMs, this.#resolver.lookup)
+    // The connect of a request that may take longer: a proxy that hangs leaves time for the next one, and is counted.
+    return this.#routing.httpDial(proxies, timeout.tcpMs, this.#resolver.lookup)
   }
 
   /** Accept no more, let connections end for up to `shutdown-timeout`, then close them. */

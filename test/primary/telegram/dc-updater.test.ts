@@ -171,3 +171,26 @@ test('the running proxy fetches through its proxies and dials what it was told',
   await proxy.running.reload({ ...proxy.config, autoUpdate: false })
   assert.equal(await exchange(), false, 'without auto-update they are forgotten')
 })
+
+test('a proxy that hangs is told to its breaker by downloads too', { timeout }, async (t) => {
+  const telegram = await startTelegram(t)
+  const socks = await startSocksServer(t, { fault: { at: 'greeting', how: 'hang' } })
+  const proxy = await startProxyIn(t, {
+    users: { alice: makeSecret(1) },
+    dcs: {},
+    config: {
+      autoUpdate: true,
+      network: {
+        proxies: [socks5(socks.port)],
+        timeout: { tcpMs: 200, httpMs: 60_000, idleMs: 300_000, handshakeMs: 10_000 },
+      },
+    },
+    publishedUrls: telegram.urls,
+  })
+  // Long before the request itself is given up.
+  await waitUntil(
+    async () => readMetric(await proxy.metrics(), 'mtg_upstream_failures') === 2,
+    'failures of both requests',
+  )
+  assert.match(proxy.logText(), /timed out after 200 ms/)
+})

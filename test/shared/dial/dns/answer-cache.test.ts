@@ -26,9 +26,10 @@ test('an answer is kept for five seconds at least and an hour at most, a missing
   }
 })
 
-test('whoever finds the line full is refused, and nothing is remembered of it', async () => {
+test('whoever finds the line full is refused, and nothing is remembered of it', async (t) => {
   const cache = new AnswerCache(() => {})
   const go = Promise.withResolvers<Found>()
+  t.after(() => go.resolve(found(0)))
   const waiting = Array.from({ length: MAX_IN_FLIGHT + MAX_QUEUED }, (_, at) =>
     cache.find(`name ${at}`, () => go.promise),
   )

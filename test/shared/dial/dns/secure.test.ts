@@ -184,6 +184,10 @@ test('an HTTP answer that is no DNS answer is an error that says so', LIMIT, asy
   const { pass } = fakeNow(t)
   const server = await startDnsServer(t, answer)
   const resolver = connectTo(t, server, 'https')
+  // Whoever redirects is not followed: it may be a page that wants a login.
+  server.httpOverride = { status: 302, type: 'text/html' }
+  await assert.rejects(resolver.resolve('a.example'), { message: /HTTP status 302/ })
+  await pass(6_000)
   server.httpOverride = { status: 503 }
   await assert.rejects(resolver.resolve('a.example'), { message: /HTTP status 503/ })
   server.httpOverride = { type: 'text/html', body: Buffer.from('<html>') }
