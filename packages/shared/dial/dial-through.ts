@@ -50,8 +50,9 @@ export async function dialThrough<T>(options: DialThroughOptions<T>): Promise<Di
         permits.get(attempt)?.fail(monotonicMs())
         attempt.upstream.state.countFailure()
       }
-      // It may be both, unless the answer came from the very address.
-      const isAddresses = !isWays || formatHostPort(winner) !== formatHostPort(attempt)
+      // It may be both, unless the answer came from the very address; without a breaker there is nothing else to tell.
+      const hasBreaker = attempt.upstream.state.breaker !== null
+      const isAddresses = !isWays || !hasBreaker || formatHostPort(winner) !== formatHostPort(attempt)
       if (isAddresses && error.code !== 'upstream' && error.code !== 'aborted')
         health?.reportFailure(formatAttempt(attempt), monotonicMs())
     },

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import type { HostPort } from '#shared/dc'
 import { PROBE_INTERVAL_MS } from '#shared/dial/address-health'
+import { STAGGER_MS } from '#shared/dial/dial'
 import { dialThrough, UPSTREAM_STAGGER_MS } from '#shared/dial/dial-through'
 import { formatAttempt, planAttempts, type Attempt, type Route } from '#shared/dial/route'
 import { DialError } from '#shared/errors'
@@ -82,6 +83,25 @@ test('a way that is silent where another one answers is told to its breaker', as
   const [proxy, direct] = registry.list(monotonicMs())
   assert.deepEqual([proxy?.failures, proxy?.failedDials, direct?.failedDials], [1, 1, 0])
   assert.equal(health.isDoubtful('10.0.0.1:443 through 127.0.0.1:1'), false, 'the address answers')
+})
+
+test('the direct way, which has no breaker, is in doubt where it was silent and a proxy answered', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { route } = createCountedRoute([DIRECT, socks5(1)])
+  const health = createHealth()
+  const silent = ({ upstream }: Attempt): boolean => upstream === route[0]
+  const { result } = dial(route, [A], { health, silent })
+  await nextTurn()
+  t.mock.timers.tick(STAGGER_MS)
+  await result
+  assert.equal(health.isDoubtful('10.0.0.1:443'), true)
+  assert.equal(health.isDoubtful('10.0.0.1:443 through 127.0.0.1:1'), false)
+  // Whose turn it is: nobody waits for it a second time.
+  for (let turn = 0; turn < 4; turn++) {
+    const { opened, result: next } = dial(route, [A], { health, silent })
+    await next
+    assert.deepEqual(opened, ['10.0.0.1:443 through 127.0.0.1:1'])
+  }
 })
 
 test('an address that is silent where another one answers by the same way is in doubt, the way is not', async (t) => {
