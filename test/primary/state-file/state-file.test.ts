@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import {
+  createReadStream,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -153,4 +155,27 @@ test('a file that is a directory is an error, and the lock is let go of', async 
       (error) => error instanceof OperatorError && error.message.includes('EISDIR'),
     )
   }
+})
+
+test('while the disk takes no end over a save, no others line up behind it', async (t) => {
+  const fixture = prepare(t)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const file = await StateFile.open(fixture)
+  execFileSync('mkfifo', [`${fixture.path}.tmp`]) // to open it takes until somebody reads
+  let reads = 0
+  file.keepSaving(() => {
+    reads += 1
+    return new Map([['anna', { bytesIn: reads, bytesOut: 0, lastSeenMs: null }]])
+  })
+  t.mock.timers.tick(10 * 30_000)
+  assert.equal(reads, 1)
+  createReadStream(`${fixture.path}.tmp`)
+    .on('error', () => {})
+    .resume() // the disk is back
+  await file.save(ANNA)
+  await file.save(ANNA)
+  t.mock.timers.tick(30_000)
+  assert.equal(reads, 2)
+  await file.close(MORE)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
 })
