@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -178,4 +179,20 @@ test('while the disk takes no end over a save, no others line up behind it', asy
   assert.equal(reads, 2)
   await file.close(MORE)
   assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
+})
+
+test('the file is on the disk before it has its name, and the name before the save is done', async (t) => {
+  const fixture = prepare(t)
+  const handle = await open(fixture.directory, 'r')
+  const prototype = Object.getPrototypeOf(handle) as FileHandle // which has `sync`
+  await handle.close()
+  const synced: string[] = []
+  t.mock.method(prototype, 'sync', async function (this: FileHandle) {
+    const kind = (await this.stat()).isDirectory() ? 'directory' : 'file'
+    synced.push(`${kind}, ${existsSync(fixture.path) ? 'named' : 'unnamed'}`)
+  })
+  const file = await StateFile.open(fixture)
+  await file.save(ANNA)
+  assert.deepEqual(synced, ['file, unnamed', 'directory, named'])
+  await file.close(ANNA)
 })
