@@ -49,7 +49,7 @@ export default async function visitPage({ url, addresses, timeoutMs }: VisitTask
       tap.destroy()
     }
   } catch (error) {
-    return { ok: false, reason: `${url}: ${describeFailure(error, signal, timeoutMs)}` }
+    return { ok: false, reason: describeFailure(error, signal, timeoutMs) }
   }
 }
 
