@@ -5,6 +5,8 @@ import type { HostPort } from './dc.ts'
 /** Interfaces change seldom, probes come often: look again after this long. */
 const INTERFACES_TTL_MS = 10_000
 
+const LOOPBACK = ['127.0.0.1', '::1'] as const
+
 /**
  * Tells whether dialling an address would reach this proxy again, which would make one probe an endless loop
  * (decision W16): a bind address itself, our public address with a bind port, or any address of this machine with
@@ -38,6 +40,8 @@ export class LoopGuard {
 
   isOurs({ host, port }: HostPort, nowMs: number): boolean {
     if (this.#exact.has(endpoint(host, port))) return true
+    // To dial no address in particular is to dial this host.
+    if (isWildcard(host) && LOOPBACK.some((address) => this.#exact.has(endpoint(address, port)))) return true
     if (!this.#wildcardPorts.has(port)) return false
     if (nowMs - this.#localReadAtMs > INTERFACES_TTL_MS) {
       this.#localReadAtMs = nowMs

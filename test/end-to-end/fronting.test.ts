@@ -9,6 +9,7 @@ import { buildClientHello, splitIntoRecords, type ClientHelloOptions } from '../
 import { connectFakeTls, connectRaw, FakeTlsClient, parseClientSecret } from '../support/faketls-client.ts'
 import { FRONT_SITE_CERTIFICATE, startHttpsSite, startRecordingSite } from '../support/front-site.ts'
 import { countDialing, startBlackHole } from './black-hole.ts'
+import { HASTE } from './hasty-worker.ts'
 import { RawPeer } from './raw-peer.ts'
 import {
   HOST,
@@ -465,6 +466,31 @@ test('after a long silence a FIN begins a new limit: a late answer arrives', { t
   peer.socket.end()
   assert.equal(String(await peer.waitReceived(11)), 'late answer')
 })
+
+test(
+  'who never says a word is let go long before the idle limit, who says one is not',
+  { timeout },
+  async (t) => {
+    const handshakeMs = 500
+    const { proxy, site } = await startWorld(t, {
+      workerEntry: new URL('hasty-worker.ts', import.meta.url).href,
+      config: { network: { timeout: { ...SHORT, handshakeMs, idleMs: 24 * 3_600_000 } } },
+    })
+    const [silent, talking] = await Promise.all([RawPeer.connect(proxy.port), RawPeer.connect(proxy.port)])
+    talking.write(Buffer.from('garbage'))
+    await (await site.nextConnection()).waitReceived(0)
+    const beganMs = performance.now()
+    await silent.waitOver()
+    assert.equal(silent.errorCode, null)
+    const limitMs = handshakeMs + 60_000 / Number(HASTE)
+    t.diagnostic(
+      `closed ${Math.round(performance.now() - beganMs)} ms after it came, the limit is at ${limitMs} ms`,
+    )
+    assert.deepEqual([talking.hasEnded, talking.socket.closed], [false, false])
+    await waitMetric(proxy, 'mtg_domain_fronting_connections', {}, 1)
+    talking.socket.destroy()
+  },
+)
 
 test('a bug of ours on the way to the site closes that connection and no other', { timeout }, async (t) => {
   const workerEntry = new URL('broken-guard-worker.ts', import.meta.url).href

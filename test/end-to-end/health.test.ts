@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { connectFakeTls } from '../support/faketls-client.ts'
+import { Faults, FAULTY_SERVE } from '../support/faults.ts'
 import { startWorld, waitUntil } from './world.ts'
 
 test('ready while it serves, not ready and still alive while it drains', { timeout: 60_000 }, async (t) => {
@@ -18,4 +19,17 @@ test('ready while it serves, not ready and still alive while it drains', { timeo
   client.end()
   await client.ended
   await stopped
+})
+
+test('not ready while a thread is replaced', { timeout: 60_000 }, async (t) => {
+  const { proxy } = await startWorld(t, { workers: 2, workerEntry: FAULTY_SERVE })
+  const faults = new Faults(proxy.port)
+  t.after(() => faults.close())
+  const status = async (path: string): Promise<number> =>
+    (await fetch(`http://127.0.0.1:${proxy.running.apiAddress?.port}${path}`)).status
+  assert.equal(await status('/health/ready'), 200)
+  faults.inject(0, { kind: 'exit' })
+  await waitUntil(async () => (await status('/health/ready')) === 503, 'not ready')
+  assert.equal(await status('/health/live'), 200)
+  await waitUntil(async () => (await status('/health/ready')) === 200, 'ready again')
 })

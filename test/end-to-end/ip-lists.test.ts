@@ -147,6 +147,19 @@ test('whom the list fronts gets the host that it names, as any stranger does', {
   assert.ok((await visitor.waitReceived(hello.length)).equals(hello))
   peer.socket.destroy()
   await waitMetric(world.proxy, 'mtg_ip_blocklisted', { ip_list: 'allowlist' }, 1)
+
+  // Nobody looks for a key of his, nor at the time (decision W4).
+  const { host } = parseClientSecret(here)
+  const forged = buildClientHello({ host, key: Buffer.alloc(16, 9) }).bytes
+  const old = buildClientHello({ ...parseClientSecret(here), unixTime: 1 }).bytes
+  for (const bytes of [forged, old]) {
+    const other = await RawPeer.connect(world.proxy.port)
+    other.write(bytes)
+    await (await world.site.nextConnection()).waitReceived(bytes.length)
+    other.socket.destroy()
+  }
+  await waitMetric(world.proxy, 'mtg_handshakes', { outcome: 'ip-list' }, 3)
+  assert.equal(readMetric(await world.proxy.metrics(), 'mtg_handshakes'), 3)
 })
 
 test('the allowlist is asked first; who is on it gets in, who is not is closed', { timeout }, async (t) => {

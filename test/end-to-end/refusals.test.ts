@@ -81,6 +81,40 @@ test('a user who is throttled gets a FIN and no reset', { timeout }, async (t) =
   inside.destroy()
 })
 
+test(
+  'before a user is refused his hello has to be of his key, of now, and new (decision W4)',
+  { timeout },
+  async (t) => {
+    const { proxy, site, secret } = await startWorld(t, { config: { throttle: { maxConnections: 1 } } })
+    const used = buildClientHello(parseClientSecret(SECRET))
+    const inside = await connectFakeTls({ port: proxy.port, secret, dc: 2, hello: used })
+    await assertBareFin(proxy.port, [signHello()], 'throttled')
+    const strangers = {
+      digest: buildClientHello({ ...parseClientSecret(SECRET), key: Buffer.alloc(16, 9) }).bytes,
+      'stale-time': buildClientHello({ ...parseClientSecret(SECRET), unixTime: 1 }).bytes,
+      replay: used.bytes,
+    }
+    for (const [outcome, bytes] of Object.entries(strangers)) {
+      const peer = await RawPeer.connect(proxy.port)
+      peer.write(bytes)
+      assert.ok((await (await site.nextConnection()).waitReceived(bytes.length)).equals(bytes), outcome)
+      await waitMetric(proxy, 'mtg_handshakes', { outcome }, 1)
+      assert.equal((await proxy.stats()).total_connections, 1)
+      peer.socket.destroy()
+    }
+    await waitMetric(proxy, 'mtg_handshakes', { outcome: 'refused' }, 1)
+    inside.destroy()
+    // Nor does a replay take the place that is free now.
+    await proxy.statsWhen(({ total_connections }) => total_connections === 0)
+    const peer = await RawPeer.connect(proxy.port)
+    peer.write(used.bytes)
+    await (await site.nextConnection()).waitReceived(used.bytes.length)
+    await waitMetric(proxy, 'mtg_handshakes', { outcome: 'replay' }, 2)
+    assert.equal((await proxy.stats()).total_connections, 0)
+    peer.socket.destroy()
+  },
+)
+
 test('who is on the blocklist gets a FIN and no reset', { timeout }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-refusals-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))

@@ -95,6 +95,12 @@ test(
       readMetric(metrics, 'mtg_user_refusals', { user, reason: 'fair-share' })
     assert.deepEqual([refusals('anna'), refusals('carla'), refusals('dora')], [0, 2, 2])
     await waitMetric(proxy, 'mtg_handshakes', { outcome: 'refused' }, 4)
+
+    await proxy.reload({ throttle: { maxConnections: 0 } })
+    await connectMany(world, 'dora', 5)
+    assert.deepEqual(await counts(proxy), [1, 1, 49, 54], 'off is off, at once')
+    assert.equal((await proxy.stats()).throttle, undefined)
+    await waitUntil(() => proxy.logText().includes('throttle deactivated'), 'the log line')
   },
 )
 

@@ -63,6 +63,11 @@ const TABLE: readonly Row[] = [
     dialled: at('2001:DB8::0009'),
     ours: true,
   },
+  ...[at('127.0.0.1'), at('::1')].flatMap((listener) => [
+    { what: 'no address', listening: [listener], dialled: at('0.0.0.0'), ours: true },
+    { what: 'no IPv6 address', listening: [listener], dialled: at('::'), ours: true },
+    { what: 'no address, another port', listening: [listener], dialled: at('0.0.0.0', 80), ours: false },
+  ]),
   {
     what: 'an interface, listening on all',
     listening: [at('0.0.0.0')],

@@ -6,7 +6,7 @@ import { createRangesMemory } from '#shared/ip-ranges'
 import type { CounterRow } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
 import type { ListName, ListTools } from './list-source.ts'
-import { ListUpdater } from './list-updater.ts'
+import { ListUpdater, type UpdaterOptions } from './list-updater.ts'
 
 /**
  * How long an enabled list of which there is no copy yet is waited for (decision W14, "startup-wait"): the start waits
@@ -153,14 +153,13 @@ class IpList {
   }
 
   #createUpdater(config: IpListConfig): ListUpdater {
-    const before = this.#updater
     const { tools, counters, sleep } = this.#options
     this.#updater = new ListUpdater({
       name: this.#name,
       config,
       waitsForAll: this.#name === 'allowlist',
       tools,
-      copyOf: (source) => before?.copyOf(source) ?? null,
+      copyOf: copiesOf(this.#updater),
       onMerged: (list) => this.#enforce(list, config),
       onFailure: () => counters.add(this.#failures, 1),
       sleep,
@@ -197,4 +196,9 @@ class IpList {
     tools.log.warn(fields, `ip list could not be loaded in time: ${consequence}`)
     if (!stays) await updater.settle()
   }
+}
+
+/** On its own, because functions that are made in one place hold on to all that any of them uses. */
+function copiesOf(updater: ListUpdater | null): UpdaterOptions['copyOf'] {
+  return (source) => updater?.copyOf(source) ?? null
 }

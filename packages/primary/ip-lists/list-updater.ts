@@ -23,7 +23,7 @@ export interface UpdaterOptions {
 
 /** Keeps the sources of one list up to date, each on its own, and makes the list of what they say. */
 export class ListUpdater {
-  readonly #options: UpdaterOptions
+  readonly #options: Omit<UpdaterOptions, 'copyOf'>
   readonly #sources: readonly ListSource[]
   readonly #untried: Set<ListSource>
   readonly #failures: Map<ListSource, number>
@@ -36,8 +36,9 @@ export class ListUpdater {
   #merging: Promise<unknown>
   #nextMerge: Promise<boolean> | null
 
-  constructor(options: UpdaterOptions) {
-    const { name, config, tools, copyOf } = options
+  // `copyOf` leads to the updater before, which led to the one before that: asked now, and not kept.
+  constructor({ copyOf, ...options }: UpdaterOptions) {
+    const { name, config, tools } = options
     this.#options = options
     this.#sources = config.sources.map((source) => new ListSource(name, source, copyOf(source), tools))
     this.#untried = new Set(this.#sources)

@@ -28,6 +28,8 @@ export class StateFile {
   #saved: string
   /** Saves follow one another. */
   #saving: Promise<void>
+  /** Saves that are not done. */
+  #pending: number
   #isFailing: boolean
 
   private constructor(options: StateFileOptions, lock: OwnerLock, restored: ReadonlyMap<string, Totals>) {
@@ -37,6 +39,7 @@ export class StateFile {
     this.#timer = null
     this.#saved = formatTotals(restored)
     this.#saving = Promise.resolve()
+    this.#pending = 0
     this.#isFailing = false
   }
 
@@ -55,14 +58,21 @@ export class StateFile {
     }
   }
 
-  /** Save what `read` returns each 30 s, if anything has changed. */
+  /** Save what `read` returns each 30 s, if anything has changed and the disk is done with the save before. */
   keepSaving(read: () => ReadonlyMap<string, Totals>): void {
-    this.#timer = setInterval(() => void this.save(read()), SAVE_EACH_MS)
+    this.#timer = setInterval(() => {
+      if (this.#pending === 0) void this.save(read())
+    }, SAVE_EACH_MS)
   }
 
   /** A failure is logged once, until it works again. */
   save(totals: ReadonlyMap<string, Totals>): Promise<void> {
-    this.#saving = this.#saving.then(() => this.#write(formatTotals(totals)))
+    this.#pending += 1
+    this.#saving = this.#saving
+      .then(() => this.#write(formatTotals(totals)))
+      .finally(() => {
+        this.#pending -= 1
+      })
     return this.#saving
   }
 

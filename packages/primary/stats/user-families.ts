@@ -6,6 +6,7 @@ import { REFUSALS, type Refusal } from '#shared/state/ledger-layout'
 import type { UserLedger, UserNumbers } from '#shared/state/user-ledger'
 import type { UserEntry } from '#shared/worker-control'
 import type { Sample, SampledFamily } from './families.ts'
+import { Rising } from './rising.ts'
 
 /** Everybody beyond the limit. A user who is called so is added to them if there are any. */
 const OTHERS = 'other'
@@ -21,21 +22,22 @@ export interface UserFamiliesOptions {
 /** A number of a user: labels beside `user`, and how to read it. */
 interface Reading {
   readonly labels: Readonly<Record<string, string>>
-  readonly read: (ledger: UserFamiliesOptions['ledger'], slot: number) => number
+  readonly read: (ledger: UserFamiliesOptions['ledger'], user: UserEntry) => number
 }
 
 const numbers =
   (pick: (numbers: UserNumbers) => number): Reading['read'] =>
-  (ledger, slot) =>
+  (ledger, { slot }) =>
     pick(ledger.read(slot))
 
 const refusals =
   (reason: Refusal): Reading['read'] =>
-  (ledger, slot) =>
+  (ledger, { slot }) =>
     ledger.readRefusals(slot)[reason]
 
 /** Families `user_connections`, `user_bytes`, `user_refusals`. */
 export function listUserFamilies(options: UserFamiliesOptions): readonly SampledFamily[] {
+  const sent = new Rising()
   return [
     {
       name: 'user_connections',
@@ -51,7 +53,10 @@ export function listUserFamilies(options: UserFamiliesOptions): readonly Sampled
       labelNames: ['user', 'direction'],
       collect: () =>
         collect(options, [
-          { labels: { direction: 'to_client' }, read: numbers(({ bytesOut }) => bytesOut) },
+          {
+            labels: { direction: 'to_client' },
+            read: (ledger, user) => sent.raise(user, ledger.read(user.slot).bytesOut),
+          },
           { labels: { direction: 'from_client' }, read: numbers(({ bytesIn }) => bytesIn) },
         ]),
     },
@@ -76,12 +81,12 @@ function collect({ ledger, users, limit }: UserFamiliesOptions, readings: readon
   const shown = all.filter(isShown)
   const others = all.filter((user, index) => !isShown(user, index))
   return readings.flatMap(({ labels, read }) => {
-    const samples = shown.map(({ name, slot }) => ({
-      labels: { user: name, ...labels },
-      value: read(ledger, slot),
+    const samples = shown.map((user) => ({
+      labels: { user: user.name, ...labels },
+      value: read(ledger, user),
     }))
     if (others.length === 0) return samples
-    const rest = others.reduce((sum, { slot }) => sum + read(ledger, slot), 0)
+    const rest = others.reduce((sum, user) => sum + read(ledger, user), 0)
     return [...samples, { labels: { user: OTHERS, ...labels }, value: rest }]
   })
 }

@@ -10,8 +10,6 @@ const SLEEP_MS = 1
  */
 const WAIT_LIMIT_MS = 5_000
 
-/** Cells that a lock takes. */
-export const LOCK_CELLS = 2
 const OWNER = 0
 const SLEEPERS = 1
 

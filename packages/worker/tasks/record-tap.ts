@@ -130,12 +130,3 @@ export function listFlightRecords(records: readonly TappedRecord[]): number[] {
     .filter(({ from, type }) => from === 'server' && type === RecordType.ApplicationData)
     .map(({ bytes }) => bytes)
 }
-
-/** Sizes of what the server sent in encrypted records after its handshake. */
-export function listLaterRecords(records: readonly TappedRecord[]): number[] {
-  const flight = listFlightRecords(records).length
-  return records
-    .filter(({ from, type }) => from === 'server' && type === RecordType.ApplicationData)
-    .slice(flight)
-    .map(({ bytes }) => bytes)
-}

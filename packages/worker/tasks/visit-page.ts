@@ -55,7 +55,7 @@ export default async function visitPage({
       tap.destroy()
     }
   } catch (error) {
-    return { ok: false, reason: `${url}: ${describeFailure(error, signal, timeoutMs)}` }
+    return { ok: false, reason: describeFailure(error, signal, timeoutMs) }
   }
 }
 

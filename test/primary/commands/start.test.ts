@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import { buildFirstConfig } from '#primary/commands/first-config'
@@ -35,6 +35,7 @@ test('the first config is valid, has one user, and never the same key twice', ()
   )
   assert.deepEqual(config.bindTo, [{ host: '0.0.0.0', port: 3128 }])
   assert.deepEqual(config.apiBindTo, { host: '127.0.0.1', port: 9090 })
+  assert.equal(basename(config.stateFile ?? ''), 'state.json', 'totals outlive a restart')
   assert.notDeepEqual(config.users, second.config.users)
 })
 

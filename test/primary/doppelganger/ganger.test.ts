@@ -203,6 +203,31 @@ test('a thread of tasks that dies, a name that leads nowhere, and a name that le
   }
 })
 
+test('a page that cannot be visited is named without what may be a password or a token', async (t) => {
+  const bench = openBench(t, {
+    hosts: [],
+    urls: ['https://me:pa55@front.test/page?token=t0ken'],
+    learnFront: false,
+  })
+  for (const visit of [
+    async () => ({ ok: false, reason: 'no answer within 10000 ms' }) as const,
+    async () => ({ ...PAGE, location: 'http://front.test/' }) as const,
+    async () => Promise.reject(new Error('worker exited')),
+  ]) {
+    bench.answers.visit = visit
+    bench.ganger.start()
+    await settle()
+    bench.ganger.stop()
+  }
+  const said = bench.lines().filter(({ msg }) => msg === 'cannot learn')
+  assert.deepEqual(
+    [...new Set(said.map(({ error }) => error))],
+    ['no answer within 10000 ms', 'redirected to a place without TLS', 'worker exited'].map(
+      (reason) => `https://front.test/page?…: ${reason}`,
+    ),
+  )
+})
+
 test('a raid never overlaps itself, however long it takes', async (t) => {
   const bench = openBench(t, { raidEachMs: 1000 })
   const slow = Promise.withResolvers<FrontProbeResult>()

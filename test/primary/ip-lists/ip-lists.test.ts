@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { IpLists, LOAD_LIMIT_MS } from '#primary/ip-lists/ip-lists'
+import type { ListTools } from '#primary/ip-lists/list-source'
 import type { DefenseConfig, IpListConfig } from '#shared/config'
+import type { CompiledSource } from '#shared/ip-list'
 import { IpFilter, type IpFilterValues, type IpVerdict } from '#shared/ip-filter'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { type MetricName, slot } from '#shared/state/layout'
 import { startListServer } from '../../support/list-server.ts'
+import { measureHeap } from '../../support/process-state.ts'
 import { configure, createTools, LIMIT, StandingClock, type Tools } from './bench.ts'
 
 const OFF = configure([], { enabled: false })
@@ -256,3 +259,38 @@ test('a reload that changes nothing looks at the files again', LIMIT, async (t) 
   await changed
   assert.deepEqual([check('192.0.2.1'), check('192.0.2.2')], ['allowed', 'blocklisted'])
 })
+
+test(
+  'what sources said under earlier configurations is let go, however often it is reloaded',
+  LIMIT,
+  async (t) => {
+    const tools = createTools(t)
+    const compiled: WeakRef<SharedArrayBuffer>[] = []
+    const run: ListTools['tasks']['run'] = (name, task, signal) => {
+      const running = tools.tasks.run(name, task, signal)
+      const keepInMind = (result: unknown): void => {
+        if (name === 'compile-ip-list') compiled.push(new WeakRef((result as CompiledSource).networks.v4)) // that task's result
+      }
+      running.then(keepInMind, () => {})
+      return running
+    }
+    const path = join(tools.folder, 'local')
+    const config = (reload: number): DefenseConfig =>
+      defense({ blocklist: configure([{ kind: 'file', path }], { updateEachMs: 1_000_000 + reload }) })
+    writeFileSync(path, '192.0.2.0')
+    const { lists, check, nextChange } = create(t, { ...tools, tasks: { run } }, config(0))
+    await lists.start(never)
+    for (let reload = 1; reload <= 8; reload++) {
+      writeFileSync(path, '192.0.2.1\n'.repeat(reload))
+      const changed = nextChange()
+      lists.setConfig(config(reload))
+      await changed
+    }
+    assert.equal(check('192.0.2.1'), 'blocklisted')
+    await setImmediate() // a WeakRef holds what it was asked for to the end of the turn
+    measureHeap()
+    assert.equal(compiled.length, 9)
+    const kept = compiled.filter((copy) => copy.deref() !== undefined).length
+    assert.ok(kept <= 2, `${kept} of ${compiled.length} copies are still there`)
+  },
+)

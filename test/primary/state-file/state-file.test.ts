@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import {
+  createReadStream,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -9,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -153,4 +156,43 @@ test('a file that is a directory is an error, and the lock is let go of', async 
       (error) => error instanceof OperatorError && error.message.includes('EISDIR'),
     )
   }
+})
+
+test('while the disk takes no end over a save, no others line up behind it', async (t) => {
+  const fixture = prepare(t)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const file = await StateFile.open(fixture)
+  execFileSync('mkfifo', [`${fixture.path}.tmp`]) // to open it takes until somebody reads
+  let reads = 0
+  file.keepSaving(() => {
+    reads += 1
+    return new Map([['anna', { bytesIn: reads, bytesOut: 0, lastSeenMs: null }]])
+  })
+  t.mock.timers.tick(10 * 30_000)
+  assert.equal(reads, 1)
+  createReadStream(`${fixture.path}.tmp`)
+    .on('error', () => {})
+    .resume() // the disk is back
+  await file.save(ANNA)
+  await file.save(ANNA)
+  t.mock.timers.tick(30_000)
+  assert.equal(reads, 2)
+  await file.close(MORE)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
+})
+
+test('the file is on the disk before it has its name, and the name before the save is done', async (t) => {
+  const fixture = prepare(t)
+  const handle = await open(fixture.directory, 'r')
+  const prototype = Object.getPrototypeOf(handle) as FileHandle // which has `sync`
+  await handle.close()
+  const synced: string[] = []
+  t.mock.method(prototype, 'sync', async function (this: FileHandle) {
+    const kind = (await this.stat()).isDirectory() ? 'directory' : 'file'
+    synced.push(`${kind}, ${existsSync(fixture.path) ? 'named' : 'unnamed'}`)
+  })
+  const file = await StateFile.open(fixture)
+  await file.save(ANNA)
+  assert.deepEqual(synced, ['file, unnamed', 'directory, named'])
+  await file.close(ANNA)
 })

@@ -4,7 +4,9 @@ import { test } from 'node:test'
 
 import { collectDefaultMetrics, Registry } from 'prom-client'
 
+import { HISTOGRAMS } from '#shared/state/histogram'
 import { METRICS } from '#shared/state/layout'
+import { REFUSALS } from '#shared/state/ledger-layout'
 
 /** What the dashboard and the alert rules ask for exists, or they stay empty and silent without anybody noticing. */
 
@@ -60,8 +62,33 @@ for (const [what, expressions] of Object.entries({ dashboard: DASHBOARD, alerts:
   })
 }
 
-test('the outcomes that the alerts ask for exist', () => {
-  const outcomes = METRICS.find(({ name }) => name === 'handshakes')?.labels as { outcome: readonly string[] }
-  for (const [, text = ''] of ALERTS.join('').matchAll(/mtg_handshakes\{outcome=~?"([^"]+)"/g))
-    for (const outcome of text.split('|')) assert.ok(outcomes.outcome.includes(outcome), outcome)
+/** Of labels with a closed list of values, and of those of users. */
+function listValues(name: string, label: string): readonly string[] | null {
+  if (name === 'mtg_user_refusals' && label === 'reason') return REFUSALS
+  const tables: readonly { name: string; labels: Readonly<Record<string, readonly string[]>> }[] = [
+    ...METRICS,
+    ...HISTOGRAMS,
+    { name: 'user_bytes', labels: { direction: ['to_client', 'from_client'] } },
+  ]
+  const plain = name.replace(/^mtg_/, '').replace(/_(bucket|sum|count)$/, '')
+  return tables.find((table) => table.name === plain)?.labels[label] ?? null
+}
+
+test('values that series are asked for by exist', () => {
+  let asked = 0
+  for (const expression of [...DASHBOARD, ...ALERTS]) {
+    for (const [, name = '', selector = ''] of expression.matchAll(/\b(mtg_[a-z_]+)\{([^}]*)\}/g)) {
+      for (const [, label = '', text = ''] of selector.matchAll(/(\w+) *(?:=~|!~|!=|=) *"([^"]*)"/g)) {
+        const values = listValues(name, label)
+        if (values === null || text.startsWith('$')) continue
+        asked += 1
+        for (const value of text.split('|'))
+          assert.ok(
+            values.some((known) => new RegExp(`^(?:${value})$`).test(known)),
+            `${name}{${label}="${value}"}`,
+          )
+      }
+    }
+  }
+  assert.ok(asked >= 5, `${asked} selectors`)
 })

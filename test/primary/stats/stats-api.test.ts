@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import { startStatsApi, type StatsApiOptions } from '#primary/stats/stats-api'
 import type { HostPort } from '#shared/dc'
@@ -122,6 +123,29 @@ test('a client that never finishes its request is let go', async (t) => {
   socket.write('GET /stats HTTP/1.1\r\nHost: x\r\n')
   socket.resume()
   await once(socket, 'close', { signal: AbortSignal.timeout(30_000) })
+})
+
+test('whoever opens connections without end gets 64 of them, and a place again when one is given back', async (t) => {
+  const address = await start(t)
+  const open = async (): Promise<Socket | null> => {
+    const socket = connect(address.port, address.host)
+    t.after(() => socket.destroy())
+    socket.on('error', () => {}) // may be a reset
+    socket.write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n')
+    const answered = await Promise.race([
+      once(socket, 'data').then(
+        () => true,
+        () => false,
+      ),
+      once(socket, 'close').then(() => false),
+    ])
+    return answered ? socket : null
+  }
+  const first = await Promise.all(Array.from({ length: 64 }, open))
+  assert.ok(first.every((socket) => socket !== null))
+  assert.equal(await open(), null)
+  first[0]!.destroy()
+  while ((await open()) === null) await nextTurn()
 })
 
 test('closing ends connections that are kept alive, too', async () => {

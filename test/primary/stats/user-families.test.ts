@@ -64,3 +64,40 @@ test('a user who is called as the others are is one of them when there are any, 
   assert.deepEqual(collectAll(['anna', 'other', 'zoe'], 2)['user_connections'], { anna: 1, other: 2 + 3 })
   assert.deepEqual(collectAll(['anna', 'other'], 2)['user_connections'], { anna: 1, other: 2 })
 })
+
+test('what was taken back at the end of a connection is no reset of a counter, for nobody and not in their sum', () => {
+  const memory = createLedgerMemory(1)
+  const ledger = new UserLedger(memory)
+  const rows = new UserRows(memory, 0)
+  let users = ['anna', 'boris', 'carla'].map((name) => ({ name, secrets: [], ...ledger.addUser() }))
+  const bytes = listUserFamilies({ ledger, users: () => users, limit: 1 }).find(
+    ({ name }) => name === 'user_bytes',
+  )!
+  const sent = (): number[] =>
+    bytes
+      .collect()
+      .filter(({ labels }) => labels['direction'] === 'to_client')
+      .map(({ value }) => value)
+  const move = (change: number): void => {
+    for (const { slot } of users) rows.account(slot).bytesOut += change
+    rows.publish()
+  }
+  for (const { slot, generation } of users) rows.admit(slot, generation)
+
+  move(1000)
+  assert.deepEqual(sent(), [1000, 2000])
+  move(-300) // as decision O2 has it
+  assert.deepEqual(sent(), [1000, 2000])
+  move(200)
+  assert.deepEqual(sent(), [1000, 2000], 'not counted a second time')
+  move(150)
+  assert.deepEqual(sent(), [1050, 2100])
+
+  const [anna, ...others] = users
+  rows.leave(anna!.slot)
+  ledger.removeUser(anna!.slot)
+  const next = { name: 'abel', secrets: [], ...ledger.addUser() }
+  assert.equal(next.slot, anna!.slot)
+  users = [next, ...others]
+  assert.deepEqual(sent(), [0, 2100], 'another user in the same place begins at 0')
+})

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 
 import * as fc from 'fast-check'
 import { BugError, OperatorError } from '#shared/errors'
+import { TOTAL } from '#shared/state/ledger-layout'
 import { createLedgerMemory, MAX_USERS, UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 
@@ -105,6 +106,38 @@ test('at the limit only those below the fair share are admitted, and caps come f
   for (let count = 0; count < 3; count++) rows.leave(light.slot)
   for (let count = 0; count < 3; count++) rows.leave(heavy.slot)
   assert.equal(ledger.total(), 0)
+})
+
+test('who finds the last place taken between the look and the claim gets nothing, and leaves nothing behind', () => {
+  const { ledger, threads } = newLedger(2)
+  const [late, quick] = threads as [UserRows, UserRows]
+  const { slot, generation } = ledger.addUser()
+  const other = ledger.addUser()
+  ledger.setLimit(2)
+  assert.equal(late.admit(slot, generation), 'admitted')
+  /** The late thread's claim, in front of which the other thread takes a place. */
+  const race = (claim: { slot: number; generation: number }): string => {
+    const { add } = Atomics
+    const raced = (cells: Int32Array, at: number, value: number): number => {
+      if (at === TOTAL) {
+        Object.assign(Atomics, { add })
+        assert.equal(quick.admit(slot, generation), 'admitted')
+      }
+      return add(cells, at, value)
+    }
+    Object.assign(Atomics, { add: raced })
+    try {
+      return late.admit(claim.slot, claim.generation)
+    } finally {
+      Object.assign(Atomics, { add })
+    }
+  }
+  assert.equal(race({ slot, generation }), 'fair-share')
+  assert.deepEqual([ledger.total(), ledger.read(slot).connections, ledger.repair()], [2, 2, 0])
+  assert.equal(ledger.readRefusals(slot)['fair-share'], 1)
+  quick.leave(slot)
+  assert.equal(race(other), 'admitted', 'who has less than a fair share gets it all the same (decision O14)')
+  assert.deepEqual([ledger.total(), ledger.read(other.slot).connections, ledger.repair()], [3, 1, 0])
 })
 
 test('everybody gets one connection, however many are above the limit', () => {

@@ -218,6 +218,14 @@ test('"burst" paces 128 KiB, sends what waited behind them at once, and is free 
   assert.equal(bench.client.records.length, before, 'it waits for its time')
   bench.wait(20)
   assert.equal(bench.client.records.length, before + 2)
+  bench.send(Buffer.alloc(90_000))
+  bench.wait(10)
+  assert.equal(bench.pacer.isFree(), false, 'the second burst is as long as the first')
+  assert.ok(bench.pacer.heldBytes > 50_000)
+  bench.wait(40)
+  bench.send(Buffer.alloc(40_000))
+  bench.wait(20)
+  assert.ok(bench.pacer.isFree())
 })
 
 test('a pause ends when the queue of the socket is empty, not when it was filled', () => {

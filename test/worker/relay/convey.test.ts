@@ -113,6 +113,18 @@ for (const mode of ['fast', 'recrypt'] as const) {
   })
 }
 
+test('activity of either direction is seen', LIMIT, async (t) => {
+  const { client, dc, meters } = await openSession(t, 'recrypt')
+  const at = { ...meters.account }
+  dc.write(stream(4).update('to the client'))
+  await once(client, 'data')
+  assert.equal(meters.account.lastSeenMs, meters.clock.unixMs)
+  meters.account.lastSeenMs = at.lastSeenMs
+  client.write(encodeRecord(0x17, stream(1).update('from the client')))
+  await once(dc, 'data')
+  assert.equal(meters.account.lastSeenMs, meters.clock.unixMs)
+})
+
 test('a message that comes alone leaves alone, in one record, however short', LIMIT, async (t) => {
   const { client, dc } = await openSession(t, 'recrypt')
   const fromDc = stream(4)
