@@ -9,6 +9,8 @@ export type Fault =
   | { readonly kind: 'out-of-memory' }
   /** Serve nothing for so long, then exit: what was posted meanwhile is never read. */
   | { readonly kind: 'block-then-exit'; readonly blockMs: number }
+  /** Never come back to the event loop: by turning in JavaScript or by sleeping in it. */
+  | { readonly kind: 'hang'; readonly how: 'loop' | 'sleep' }
   /** Close the port on which sockets arrive, and live on. */
   | { readonly kind: 'close-port' }
   /** Exit behind the n-th shared-memory write of the next admission or departure of a connection. */

@@ -34,6 +34,8 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
       case 'block-then-exit':
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, command.blockMs)
         return exit()
+      case 'hang':
+        return hang(command.how)
       case 'close-port':
         return handOffPort.close()
       case 'exit-in-ledger': {
@@ -81,6 +83,10 @@ function reportHandOffs({ handOffPort }: ServeTask, onHandOff: (remotePort: numb
       listener(value)
     })
   handOffPort.on = watch as typeof handOffPort.on // one of its overloads stands for all
+}
+
+function hang(how: 'loop' | 'sleep'): never {
+  for (;;) if (how === 'sleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 }
 
 function exit(): never {
