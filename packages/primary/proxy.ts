@@ -187,6 +187,7 @@ export class RunningProxy {
       onUpdate: (published) => {
         if (this.#routing.publish(published)) this.#pushAddresses()
       },
+      onFailure: () => this.#state.countDcUpdateFailure(),
       ...(options.publishedUrls === undefined ? {} : { urls: options.publishedUrls }),
     })
     const { promise, resolve, reject } = Promise.withResolvers<void>()

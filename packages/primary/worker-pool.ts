@@ -12,6 +12,7 @@ import type { CounterSums } from '#shared/state/counters'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 import { PULSE_TICK_MS } from './pulse.ts'
+import { abandonThreads, endsInTime, HungThreadError, StuckThreadError } from './thread-end.ts'
 import { WorkerThread } from './worker-thread.ts'
 
 /** More deaths than this within a minute are no accident: the process ends, and whoever started it sees why. */
@@ -25,8 +26,6 @@ const RESTART_BACKOFF_MS = 50
  * as well. Clients have given up by then, but those who come are given to other threads after two seconds.
  */
 export const HANG_LIMIT_MS = 20_000
-/** JavaScript ends within milliseconds of being told to. What does not is stuck in a call of the system. */
-const END_LIMIT_MS = 5000
 
 /**
  * JavaScript heap of one worker. 50,000 connections take about 400 MB; a thread that wants more than this leaks, and is
@@ -54,42 +53,6 @@ function isBetter(worker: WorkerThread, other: WorkerThread): boolean {
   if (worker.isServing !== other.isServing) return worker.isServing
   if (worker.isLively !== other.isLively) return worker.isLively
   return worker.load < other.load
-}
-
-/** Why a thread that did nothing any more was ended. */
-class HungThreadError extends Error {
-  constructor(silentMs: number) {
-    super(`it has done nothing for ${Math.round(silentMs / 1000)} s`)
-    this.name = 'HungThreadError'
-  }
-}
-
-/** A thread that runs on although it was ended: its rows cannot be used again, nobody gets its clients back. */
-class StuckThreadError extends BugError {
-  constructor(worker: number, cause: HungThreadError) {
-    super(`worker thread ${worker} cannot be ended, it is stuck in a call of the system: ${cause.message}`, {
-      cause,
-    })
-    this.name = 'StuckThreadError'
-  }
-}
-
-/** Whether the work was done in time; it may fail. */
-async function isOverWithin(limitMs: number, work: Promise<unknown>): Promise<boolean> {
-  const limit = new AbortController()
-  const inTime = work.then(
-    () => true,
-    () => true,
-  )
-  const late = sleep(limitMs, false, { signal: limit.signal }).catch(() => false)
-  const isOver = await Promise.race([inTime, late])
-  limit.abort()
-  return isOver
-}
-
-/** A thread cannot be ended. Even the end of the process would wait for it, for ever: there is one way left. */
-function abandonThreads(): void {
-  process.once('exit', () => process.kill(process.pid, 'SIGKILL'))
 }
 
 /** N threads, one long Piscina task each, started again when they die. */
@@ -222,7 +185,7 @@ export class WorkerPool {
   async destroy(): Promise<void> {
     this.#isStopping = true
     if (this.#watch !== null) clearInterval(this.#watch)
-    if (!(await isOverWithin(END_LIMIT_MS, this.#piscina.destroy()))) abandonThreads()
+    if (!(await endsInTime(this.#piscina.destroy()))) abandonThreads()
   }
 
   async #keepRunning(worker: WorkerThread): Promise<void> {
@@ -286,7 +249,7 @@ export class WorkerPool {
    * @param gone settles when nothing is left of the thread
    */
   async #waitForEnd(worker: WorkerThread, gone: Promise<unknown>, cause: HungThreadError): Promise<void> {
-    if (await isOverWithin(END_LIMIT_MS, gone)) return
+    if (await endsInTime(gone)) return
     abandonThreads()
     throw new StuckThreadError(worker.index, cause)
   }

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { ProxyConfig } from '#shared/config'
 import { BugError, DialError, HandshakeError, ProxyHeaderError, type HandshakeCode } from '#shared/errors'
-import { slot } from '#shared/state/layout'
+import { RELAY_ENDS, slot } from '#shared/state/layout'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import { front, frontEarly } from './domain-fronting/front.ts'
 import type { SiteVisit } from './domain-fronting/site-visit.ts'
@@ -30,6 +30,7 @@ const CLIENTS = {
   ipv4: slot('client_connections', { ip_family: 'ipv4' }),
   ipv6: slot('client_connections', { ip_family: 'ipv6' }),
 } as const
+const RELAY_ENDED = { relaying: countEnds('telegram'), fronting: countEnds('site') } as const
 const REPLAYS = slot('replay_attacks')
 
 export type Stage =
@@ -259,6 +260,7 @@ export class Connection {
     const stage = this.#stage
     this.#stage = 'closed'
     this.#dial?.abort(GONE)
+    if (stage === 'relaying' || stage === 'fronting') this.#countEnd(RELAY_ENDED[stage], reason)
     if (stage === 'relaying') this.#takeBackUnsent()
     // With bytes on their way to a peer that does not take them there is nothing to wait for.
     if (this.client.unsentBytes > 0) this.client.destroy()
@@ -274,6 +276,11 @@ export class Connection {
       bytes_down: this.tally.down,
       duration_ms: Math.round(performance.now() - this.#startedMs),
     })
+  }
+
+  #countEnd(slots: ReadonlyMap<string, number>, reason: string): void {
+    const found = slots.get(reason) ?? slots.get('other')
+    if (found !== undefined) this.thread.counters.add(found, 1)
   }
 
   #raiseClients(): void {
@@ -390,6 +397,10 @@ export class Connection {
     this.tally.down -= unsent
     this.thread.users.account(this.#userKey.user.slot).bytesOut -= unsent
   }
+}
+
+function countEnds(to: 'telegram' | 'site'): ReadonlyMap<string, number> {
+  return new Map(RELAY_ENDS.map((how) => [how, slot('relays_ended', { to, how })]))
 }
 
 function familyOf({ address }: Peer): 'ipv4' | 'ipv6' {

@@ -17,6 +17,8 @@ export type Fault =
   | { readonly kind: 'exit-in-ledger'; readonly afterWrites: number }
   /** Exit behind the n-th atomic write of the next look into the replay set. */
   | { readonly kind: 'exit-in-replay-set'; readonly afterWrites: number }
+  /** The system clock, as this thread reads it, is off by so much from now on. */
+  | { readonly kind: 'set-clock'; readonly offsetMs: number }
   /** No fault: collect garbage and tell what is left. */
   | { readonly kind: 'measure-heap' }
 
