@@ -22,10 +22,12 @@ const RESTART_BACKOFF_MS = 50
 
 /**
  * A thread that has not turned its event loop for so long never will: the longest things that a sound one does in a turn
- * are a full collection of its heap (about a second a gigabyte) and a slice of a key search (milliseconds). Loading counts
- * as well. Clients have given up by then, but those who come are given to other threads after two seconds.
+ * are a full collection of its heap (about a second a gigabyte) and a slice of a key search (milliseconds). Clients have
+ * given up by then, but those who come are given to other threads after two seconds.
  */
 export const HANG_LIMIT_MS = 20_000
+/** Loading is compiling: half a second, and several on a machine that has no time for us. Nobody waits for it but the start. */
+const LOADING_FACTOR = 3
 
 /**
  * JavaScript heap of one worker. 50,000 connections take about 400 MB; a thread that wants more than this leaks, and is
@@ -235,7 +237,8 @@ export class WorkerPool {
     for (const worker of this.#workers) {
       const silentTicks = worker.countSilence()
       const life = this.#lives.get(worker)
-      if (silentTicks < this.#hangTicks || life === undefined || life.signal.aborted) continue
+      const limit = worker.isServing ? this.#hangTicks : this.#hangTicks * LOADING_FACTOR
+      if (silentTicks < limit || life === undefined || life.signal.aborted) continue
       const silentMs = silentTicks * PULSE_TICK_MS
       this.#options.log.error({ worker: worker.index, silent_ms: silentMs }, 'worker thread hangs')
       worker.countHang()

@@ -18,7 +18,7 @@ import { makeSecret, readMetric, startProxyIn, startWorld, waitMetric, waitUntil
  * and once the fault is over it is over. docs/reliability.md has all of it as a table.
  */
 const timeout = 60_000
-const TIMEOUTS = { tcpMs: 400, httpMs: 1000, idleMs: 1000, handshakeMs: 10_000 }
+const TIMEOUTS = { tcpMs: 1000, httpMs: 1000, idleMs: 1500, handshakeMs: 10_000 }
 const MESSAGE = 'is anybody there?'
 
 const finished = (proxy: TestProxy): Record<string, unknown>[] =>
