@@ -103,6 +103,7 @@ export class WorkerThread {
     await control.ready()
     if (this.#port !== port) return
     this.#isServing = true
+    this.#pulse.begin() // how long it loaded says nothing of how lively it is
     this.#firstServing.resolve()
   }
 
