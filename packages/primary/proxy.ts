@@ -44,6 +44,8 @@ export interface ProxyOptions {
   readonly inherited?: readonly InheritedSocket[]
   /** Module of the worker threads in place of our own. */
   readonly workerEntry?: string
+  /** After how much silence a thread is taken for dead, in place of HANG_LIMIT_MS. */
+  readonly hangLimitMs?: number
   /** Where the addresses of data centres are published, in place of Telegram's own site. */
   readonly publishedUrls?: PublishedUrls
 }
@@ -141,6 +143,7 @@ export class RunningProxy {
       }),
       threads: config.performance.workers,
       ...(options.workerEntry === undefined ? {} : { entry: options.workerEntry }),
+      ...(options.hangLimitMs === undefined ? {} : { hangLimitMs: options.hangLimitMs }),
       sums: this.#state.sums,
       log: this.#log,
       onUserSeen: (seen) => this.#handOffs.remember(seen),
@@ -185,6 +188,7 @@ export class RunningProxy {
       onUpdate: (published) => {
         if (this.#routing.publish(published)) this.#pushAddresses()
       },
+      onFailure: () => this.#state.countDcUpdateFailure(),
       ...(options.publishedUrls === undefined ? {} : { urls: options.publishedUrls }),
     })
     const { promise, resolve, reject } = Promise.withResolvers<void>()

@@ -13,6 +13,7 @@ import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
 import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
+import { ClockWatch } from './clock-watch.ts'
 import type { FamilySources } from './stats/list-families.ts'
 import type { StatsSnapshot } from './stats/stats-json.ts'
 import type { Totals } from './state-file/totals.ts'
@@ -20,6 +21,8 @@ import { Throttle } from './throttle.ts'
 import { UserTotals } from './user-totals.ts'
 
 const ACCEPT_ERRORS = slot('accept_errors')
+const DC_UPDATE_FAILURES = slot('dc_update_failures')
+const CLOCK_STEPS = slot('clock_steps')
 const STATE_SAVE_FAILURES = slot('state_save_failures')
 const REPLAY_EVICTIONS = slot('replay_set_evictions')
 
@@ -43,6 +46,7 @@ export class SharedState {
   readonly #ledger: UserLedger
   readonly #throttle: Throttle
   readonly #replay: ReplaySet | null
+  readonly #clock: ClockWatch
   readonly #log: Logger
   #users: readonly UserEntry[]
   #totals: UserTotals
@@ -63,6 +67,7 @@ export class SharedState {
     const { enabled, maxSizeBytes } = config.defense.antiReplay
     this.#replayMemory = enabled ? createReplayMemory(maxSizeBytes) : null
     this.#replay = this.#replayMemory === null ? null : new ReplaySet(this.#replayMemory, threads)
+    this.#clock = new ClockWatch()
     this.#log = log
     this.#ticks = 0
     this.#evicted = 0
@@ -121,16 +126,28 @@ export class SharedState {
     this.counters.add(STATE_SAVE_FAILURES, 1)
   }
 
+  countDcUpdateFailure(): void {
+    this.counters.add(DC_UPDATE_FAILURES, 1)
+  }
+
   countAcceptError(): void {
     this.counters.add(ACCEPT_ERRORS, 1)
   }
 
   tick(): void {
     this.#countEvictions()
+    this.#countClockSteps()
     this.#throttle.tick(performance.now())
     this.counters.publish()
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_REPAIR === 0) this.#ledger.repair()
+  }
+
+  #countClockSteps(): void {
+    const stepMs = this.#clock.look()
+    if (stepMs === 0) return
+    this.counters.add(CLOCK_STEPS, 1)
+    this.#log.warn({ step_ms: stepMs }, 'the system clock was set: clients whose clocks differ are fronted')
   }
 
   #countEvictions(): void {

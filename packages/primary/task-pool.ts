@@ -3,6 +3,11 @@ import type { TaskName, Tasks } from '#shared/tasks'
 
 /** Tasks mostly wait for the network, so one thread runs many; more than these are a bug, not a load. */
 const MAX_CONCURRENT_TASKS = 256
+/**
+ * The longest are downloads of pages, which `network.timeout.http` ends, 10 s by default. A task that is not over by now
+ * never will be, and those behind it wait for its thread: it is ended, whoever asked hears of it and asks again.
+ */
+const TASK_LIMIT_MS = 600_000
 
 /**
  * Short jobs that must not run on a thread that relays, and not on the primary either. A pool of its own, because on
@@ -11,8 +16,10 @@ const MAX_CONCURRENT_TASKS = 256
  */
 export class TaskPool {
   readonly #piscina: Piscina
+  readonly #limitMs: number
 
-  constructor() {
+  constructor(limitMs: number = TASK_LIMIT_MS) {
+    this.#limitMs = limitMs
     this.#piscina = new Piscina({
       minThreads: 0,
       maxThreads: 1,
@@ -24,7 +31,8 @@ export class TaskPool {
 
   /**
    * Run one job. Input and result are cloned, shared memory is shared.
-   * @throws whatever the job throws, or AbortError when the signal fires, which ends the thread if the job had begun
+   * @throws whatever the job throws, or AbortError when the signal fires or the job takes too long, which ends the thread
+   * if the job had begun
    */
   run<Name extends TaskName>(
     name: Name,
@@ -32,7 +40,9 @@ export class TaskPool {
     signal?: AbortSignal,
   ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
     const filename = import.meta.resolve(`#worker/tasks/${name}`)
-    return this.#piscina.run(task, { filename, ...(signal === undefined ? {} : { signal }) })
+    const limit = AbortSignal.timeout(this.#limitMs)
+    const ended = signal === undefined ? limit : AbortSignal.any([signal, limit])
+    return this.#piscina.run(task, { filename, signal: ended })
   }
 
   /** End the thread, whatever it does. */

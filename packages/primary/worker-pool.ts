@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MessageChannel } from 'node:worker_threads'
 import { wrap } from 'comlink'
@@ -10,12 +11,23 @@ import type { IpFilterValues } from '#shared/ip-filter'
 import type { CounterSums } from '#shared/state/counters'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
+import { PULSE_TICK_MS } from './pulse.ts'
+import { abandonThreads, endsInTime, HungThreadError, StuckThreadError } from './thread-end.ts'
 import { WorkerThread } from './worker-thread.ts'
 
 /** More deaths than this within a minute are no accident: the process ends, and whoever started it sees why. */
 const MAX_DEATHS_PER_MINUTE = 5
 /** A dead thread's place is taken again after a moment that grows with each death of the last minute. */
 const RESTART_BACKOFF_MS = 50
+
+/**
+ * A thread that has not turned its event loop for so long never will: the longest things that a sound one does in a turn
+ * are a full collection of its heap (about a second a gigabyte) and a slice of a key search (milliseconds). Clients have
+ * given up by then, but those who come are given to other threads after two seconds.
+ */
+export const HANG_LIMIT_MS = 20_000
+/** Loading is compiling: half a second, and several on a machine that has no time for us. Nobody waits for it but the start. */
+const LOADING_FACTOR = 3
 
 /**
  * JavaScript heap of one worker. 50,000 connections take about 400 MB; a thread that wants more than this leaks, and is
@@ -27,6 +39,8 @@ export interface WorkerPoolOptions {
   /** What a thread that starts now begins with. */
   readonly boot: (thread: number) => WorkerBoot
   readonly threads: number
+  /** In place of HANG_LIMIT_MS. */
+  readonly hangLimitMs?: number
   /** Module with the long task; tests put faults into one of their own. */
   readonly entry?: string
   readonly sums: CounterSums
@@ -36,9 +50,10 @@ export interface WorkerPoolOptions {
   readonly onDeath: (thread: number) => void
 }
 
-/** Serving before loading, then the smaller load. */
+/** Serving before loading, lively before faltering, then the smaller load. */
 function isBetter(worker: WorkerThread, other: WorkerThread): boolean {
   if (worker.isServing !== other.isServing) return worker.isServing
+  if (worker.isLively !== other.isLively) return worker.isLively
   return worker.load < other.load
 }
 
@@ -48,8 +63,10 @@ export class WorkerPool {
   readonly #piscina: Piscina
   readonly #workers: readonly WorkerThread[]
   readonly #deathsMs: number[]
-  /** Lives whose thread does not serve yet. */
-  readonly #loading: Set<AbortController>
+  /** To end the thread that is there now. */
+  readonly #lives: Map<WorkerThread, AbortController>
+  readonly #hangTicks: number
+  #watch: NodeJS.Timeout | null
   #isStopping: boolean
 
   constructor(options: WorkerPoolOptions) {
@@ -69,13 +86,15 @@ export class WorkerPool {
       (_, index) => new WorkerThread(index, options.sums),
     )
     this.#deathsMs = []
-    this.#loading = new Set()
+    this.#lives = new Map()
+    this.#hangTicks = Math.ceil((options.hangLimitMs ?? HANG_LIMIT_MS) / PULSE_TICK_MS)
+    this.#watch = null
     this.#isStopping = false
     // A thread that fails outside of a task, before it took one above all. Piscina then neither starts another one nor
     // ends the task that waits for it, so that is ours to do.
     this.#piscina.on('error', (error: Error) => {
       options.log.error({ error: error.message }, 'worker thread failed while it had no task')
-      for (const life of this.#loading) life.abort(error)
+      for (const [worker, life] of this.#lives) if (!worker.isServing) life.abort(error)
     })
   }
 
@@ -84,6 +103,7 @@ export class WorkerPool {
    * @returns once every thread serves
    */
   async start(): Promise<{ finished: Promise<void> }> {
+    this.#watch = setInterval(() => this.#endHung(), PULSE_TICK_MS)
     const runs = this.#workers.map((worker) => this.#keepRunning(worker))
     const finished = Promise.all(runs).then(() => {})
     finished.catch(() => {}) // the caller gets it, if start fails as well it is told once
@@ -93,7 +113,7 @@ export class WorkerPool {
   }
 
   /** For exporters: what each place in the pool holds and has been through. */
-  get workers(): readonly Pick<WorkerThread, 'index' | 'load' | 'restarts'>[] {
+  get workers(): readonly Pick<WorkerThread, 'index' | 'load' | 'restarts' | 'hangs'>[] {
     return this.#workers
   }
 
@@ -166,7 +186,8 @@ export class WorkerPool {
   /** End the threads whatever they do. */
   async destroy(): Promise<void> {
     this.#isStopping = true
-    await this.#piscina.destroy()
+    if (this.#watch !== null) clearInterval(this.#watch)
+    if (!(await endsInTime(this.#piscina.destroy()))) abandonThreads()
   }
 
   async #keepRunning(worker: WorkerThread): Promise<void> {
@@ -175,6 +196,7 @@ export class WorkerPool {
         await this.#run(worker)
       } catch (error) {
         if (this.#isStopping) return
+        if (error instanceof StuckThreadError) throw error
         await this.#mourn(worker, error)
       }
     }
@@ -189,21 +211,50 @@ export class WorkerPool {
     // 'close' comes some turns after the end: it may speak of this life only.
     handOffs.port1.on('close', () => worker.detach(handOffs.port1))
     const life = new AbortController()
-    this.#loading.add(life)
+    this.#lives.set(worker, life)
     const control = wrap<WorkerControl>(createEndpoint(controls.port1))
-    void worker.attach(handOffs.port1, control).then(() => this.#loading.delete(life))
+    const gone = once(handOffs.port1, 'close')
+    void worker.attach(handOffs.port1, control)
     try {
       const task = { boot: boot(worker.index), handOffPort: handOffs.port2, controlPort: controls.port2 }
       // Piscina's own type for transfer lists does not fit @types/node 26.
       const transferList = [handOffs.port2, controls.port2] as unknown as never
       await this.#piscina.run(task, { transferList, signal: life.signal })
     } catch (error) {
-      throw life.signal.aborted ? life.signal.reason : error
+      if (!life.signal.aborted) throw error
+      const { reason } = life.signal
+      if (reason instanceof HungThreadError) await this.#waitForEnd(worker, gone, reason)
+      throw reason
     } finally {
-      this.#loading.delete(life)
+      this.#lives.delete(worker)
       controls.port1.close()
       worker.detach(handOffs.port1)
     }
+  }
+
+  /** Threads that have done nothing for too long are ended, and so replaced. */
+  #endHung(): void {
+    for (const worker of this.#workers) {
+      const silentTicks = worker.countSilence()
+      const life = this.#lives.get(worker)
+      const limit = worker.isServing ? this.#hangTicks : this.#hangTicks * LOADING_FACTOR
+      if (silentTicks < limit || life === undefined || life.signal.aborted) continue
+      const silentMs = silentTicks * PULSE_TICK_MS
+      this.#options.log.error({ worker: worker.index, silent_ms: silentMs }, 'worker thread hangs')
+      worker.countHang()
+      life.abort(new HungThreadError(silentMs))
+    }
+  }
+
+  /**
+   * Before its rows are cleared a thread must have written to them for the last time. One that cannot be ended keeps its
+   * clients hanging and its memory, and even the end of the process would wait for it.
+   * @param gone settles when nothing is left of the thread
+   */
+  async #waitForEnd(worker: WorkerThread, gone: Promise<unknown>, cause: HungThreadError): Promise<void> {
+    if (await endsInTime(gone)) return
+    abandonThreads()
+    throw new StuckThreadError(worker.index, cause)
   }
 
   async #mourn(worker: WorkerThread, error: unknown): Promise<void> {

@@ -4,15 +4,21 @@ import type { HandOff } from '#shared/hand-off'
 import type { CounterSums } from '#shared/state/counters'
 import type { ReloadValues, WorkerControl } from '#shared/worker-control'
 import { moveSocket } from './move-socket.ts'
+import { Pulse } from './pulse.ts'
+
+/** Two seconds: eight times what a thread takes to tell that it lives, and still below what makes a client give up. */
+const FALTERING_TICKS = 8
 
 /** One place in the pool; the thread in it may be replaced. */
 export class WorkerThread {
   readonly index: number
   readonly #sums: CounterSums
+  readonly #pulse: Pulse
   #port: MessagePort | null
   #control: Remote<WorkerControl> | null
   #handedOver: number
   #restarts: number
+  #hangs: number
   #isServing: boolean
   readonly #firstServing: PromiseWithResolvers<void>
   /** Settles when the thread that is there now is gone. */
@@ -21,10 +27,12 @@ export class WorkerThread {
   constructor(index: number, sums: CounterSums) {
     this.index = index
     this.#sums = sums
+    this.#pulse = new Pulse(() => sums.beats(index))
     this.#port = null
     this.#control = null
     this.#handedOver = 0
     this.#restarts = 0
+    this.#hangs = 0
     this.#isServing = false
     this.#firstServing = Promise.withResolvers()
     this.#gone = Promise.withResolvers()
@@ -42,6 +50,11 @@ export class WorkerThread {
     return this.#restarts
   }
 
+  /** How many of those were replaced because they did nothing any more. */
+  get hangs(): number {
+    return this.#hangs
+  }
+
   /** Sockets that are handed over now wait, if the thread is still loading, or are served. */
   get isAttached(): boolean {
     return this.#port !== null
@@ -49,6 +62,16 @@ export class WorkerThread {
 
   get isServing(): boolean {
     return this.#isServing
+  }
+
+  /** Whether its event loop turns, or it stands still for so long that new clients are better off elsewhere. */
+  get isLively(): boolean {
+    return this.#pulse.silentTicks < FALTERING_TICKS
+  }
+
+  /** To be called every PULSE_TICK_MS. How many calls in a row have found that the thread did nothing. */
+  countSilence(): number {
+    return this.#port === null ? 0 : this.#pulse.count()
   }
 
   /** Resolves when a thread in this place serves, be it the first or one that replaced it. */
@@ -76,9 +99,11 @@ export class WorkerThread {
     this.#port = port
     this.#control = control
     this.#gone = Promise.withResolvers()
+    this.#pulse.begin()
     await control.ready()
     if (this.#port !== port) return
     this.#isServing = true
+    this.#pulse.begin() // how long it loaded says nothing of how lively it is
     this.#firstServing.resolve()
   }
 
@@ -96,6 +121,11 @@ export class WorkerThread {
   /** The thread died. */
   countRestart(): void {
     this.#restarts += 1
+  }
+
+  /** The thread did nothing any more and is being ended. */
+  countHang(): void {
+    this.#hangs += 1
   }
 
   /** Resolves when the thread accepts by itself, or is gone: its successor begins so. */

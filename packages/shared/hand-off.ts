@@ -22,7 +22,10 @@ export interface UserSeen {
   readonly userSlot: number
 }
 
-/** Milliseconds on a clock that never goes back and is the same in all threads of the process, good to microseconds. */
+/**
+ * Milliseconds on a clock that never goes back and is the same in all threads of the process, good to microseconds: Unix
+ * time if nobody had set the clock since the process began.
+ */
 export function sharedNowMs(): number {
   return performance.timeOrigin + performance.now()
 }

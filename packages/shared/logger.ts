@@ -3,6 +3,7 @@ import { type Logger as PinoLogger, pino } from 'pino'
 import type { PinoPretty } from 'pino-pretty'
 
 import { ConfigError, DialError, HandshakeError, OperatorError } from './errors.ts'
+import { LineStream } from './log-lines.ts'
 import type { LogTarget } from './worker-control.ts'
 
 export type Logger = PinoLogger
@@ -35,7 +36,7 @@ export function createLogger(target: LogTarget, name = ''): Logger {
       serializers: { error: formatError },
       redact: { paths: BOUND_SECRETS, censor: REDACTED },
     },
-    target.pretty ? openPretty(target) : openLines(target),
+    target.pretty ? openPretty(target) : new LineStream(target.destination),
   )
 }
 
@@ -78,15 +79,6 @@ function isForeseen(error: Error): boolean {
     // What the operating system reports: ECONNRESET, EADDRINUSE.
     'syscall' in error
   )
-}
-
-type LineStream = ReturnType<typeof pino.destination>
-
-function openLines(target: LogTarget): LineStream {
-  const stream = pino.destination({ dest: target.destination, sync: true })
-  // A log that nobody reads any more must not end the connections of those who use the proxy.
-  stream.on('error', () => {})
-  return stream
 }
 
 function loadPretty(): typeof PinoPretty {

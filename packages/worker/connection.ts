@@ -1,6 +1,6 @@
 import type { ProxyConfig } from '#shared/config'
 import { DialError, type HandshakeError } from '#shared/errors'
-import { slot } from '#shared/state/layout'
+import { RELAY_ENDS, slot } from '#shared/state/layout'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import { admitUser } from './admit-user.ts'
 import { frontEarly } from './domain-fronting/front.ts'
@@ -33,6 +33,7 @@ const CLIENTS = {
   ipv4: slot('client_connections', { ip_family: 'ipv4' }),
   ipv6: slot('client_connections', { ip_family: 'ipv6' }),
 } as const
+const RELAY_ENDED = { relaying: countEnds('telegram'), fronting: countEnds('site') } as const
 
 export type Stage =
   | 'proxy-header'
@@ -253,6 +254,7 @@ export class Connection {
     const stage = this.#stage
     this.#stage = 'closed'
     this.#dial?.abort(GONE)
+    if (stage === 'relaying' || stage === 'fronting') this.#countEnd(RELAY_ENDED[stage], reason)
     if (stage === 'relaying') this.#takeBackUnsent()
     // With bytes on their way to a peer that does not take them there is nothing to wait for.
     if (this.client.unsentBytes > 0) this.client.destroy()
@@ -268,6 +270,11 @@ export class Connection {
       bytes_down: this.tally.down,
       duration_ms: Math.round(performance.now() - this.#startedMs),
     })
+  }
+
+  #countEnd(slots: ReadonlyMap<string, number>, reason: string): void {
+    const found = slots.get(reason) ?? slots.get('other')
+    if (found !== undefined) this.thread.counters.add(found, 1)
   }
 
   #raiseClients(): void {
@@ -302,4 +309,8 @@ export class Connection {
     this.tally.down -= unsent
     this.thread.users.account(this.#userKey.user.slot).bytesOut -= unsent
   }
+}
+
+function countEnds(to: 'telegram' | 'site'): ReadonlyMap<string, number> {
+  return new Map(RELAY_ENDS.map((how) => [how, slot('relays_ended', { to, how })]))
 }

@@ -183,6 +183,28 @@ test('accept errors are counted, logged once a second, and never end accepting',
   await next
 })
 
+test('an error of one address is none of the others', LIMIT, async (t) => {
+  const servers: Server[] = []
+  const createServer = net.createServer
+  const { mock } = t.mock.method(net, 'createServer', (options: net.ServerOpts) => {
+    servers.push(createServer(options))
+    return servers.at(-1)
+  })
+  syncBuiltinESMExports()
+  const listeners = bind(t, [ANY, { host: '127.0.0.2', port: 0 }])
+  mock.restore()
+  syncBuiltinESMExports()
+  const events = record(t)
+  await listeners.listen(events)
+  servers[0]?.emit('error', Object.assign(new Error('accept ECONNABORTED'), { code: 'ECONNABORTED' }))
+  for (const address of listeners.addresses) {
+    const next = events.nextSocket()
+    dial(t, address)
+    await next
+  }
+  assert.equal(events.acceptErrors, 1)
+})
+
 test('[::] takes IPv4 clients too', LIMIT, async (t) => {
   const listeners = bind(t, [{ host: '::', port: 0 }])
   const events = record(t)

@@ -9,12 +9,16 @@ export type Fault =
   | { readonly kind: 'out-of-memory' }
   /** Serve nothing for so long, then exit: what was posted meanwhile is never read. */
   | { readonly kind: 'block-then-exit'; readonly blockMs: number }
+  /** Never come back to the event loop: by turning in JavaScript or by sleeping in it. */
+  | { readonly kind: 'hang'; readonly how: 'loop' | 'sleep' }
   /** Close the port on which sockets arrive, and live on. */
   | { readonly kind: 'close-port' }
   /** Exit behind the n-th shared-memory write of the next admission or departure of a connection. */
   | { readonly kind: 'exit-in-ledger'; readonly afterWrites: number }
   /** Exit behind the n-th atomic write of the next look into the replay set. */
   | { readonly kind: 'exit-in-replay-set'; readonly afterWrites: number }
+  /** The system clock, as this thread reads it, is off by so much from now on. */
+  | { readonly kind: 'set-clock'; readonly offsetMs: number }
   /** No fault: collect garbage and tell what is left. */
   | { readonly kind: 'measure-heap' }
 

@@ -5,6 +5,9 @@ import serve, { type ServeTask } from '#worker/serve'
 import { DIE_AT_START_VARIABLE, faultChannel, type FaultCommand, type ThreadReport } from './faults.ts'
 import { measureHeap } from './process-state.ts'
 
+/** What the clock of the machine says, whatever a fault makes of it. */
+const systemNow = Date.now
+
 /** The worker entry for tests: the real one, which dies when it is told to, and tells who was handed over to it. */
 export default async function faultyServe(task: ServeTask): Promise<void> {
   dieAtStart()
@@ -34,6 +37,8 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
       case 'block-then-exit':
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, command.blockMs)
         return exit()
+      case 'hang':
+        return hang(command.how)
       case 'close-port':
         return handOffPort.close()
       case 'exit-in-ledger': {
@@ -43,6 +48,9 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
       }
       case 'exit-in-replay-set':
         if (boot.replay !== null) exitBehindWrite(boot.replay.buffer, command.afterWrites, null)
+        return report({ kind: 'armed', thread })
+      case 'set-clock':
+        Date.now = () => systemNow() + command.offsetMs
         return report({ kind: 'armed', thread })
       case 'measure-heap':
         return report({ kind: 'heap', thread, bytes: measureHeap() })
@@ -81,6 +89,10 @@ function reportHandOffs({ handOffPort }: ServeTask, onHandOff: (remotePort: numb
       listener(value)
     })
   handOffPort.on = watch as typeof handOffPort.on // one of its overloads stands for all
+}
+
+function hang(how: 'loop' | 'sleep'): never {
+  for (;;) if (how === 'sleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 }
 
 function exit(): never {

@@ -13,6 +13,8 @@ export interface ListAnswer {
   readonly lastModified?: string
   /** The answer waits for this. */
   readonly after?: Promise<unknown>
+  /** The connection is gone behind so much of the body. */
+  readonly cutAfterBytes?: number
 }
 
 export interface ListRequest {
@@ -55,6 +57,12 @@ export async function startListServer(
       requests.push({ path, headers, status })
       if (answer.etag !== undefined) response.setHeader('etag', answer.etag)
       if (answer.lastModified !== undefined) response.setHeader('last-modified', answer.lastModified)
+      if (answer.cutAfterBytes !== undefined) {
+        const body = Buffer.from(answer.body)
+        response.writeHead(status, { 'content-length': body.length })
+        response.write(body.subarray(0, answer.cutAfterBytes), () => response.destroy())
+        return
+      }
       response.writeHead(status).end(isKnown ? undefined : answer.body)
     })
   })

@@ -22,6 +22,8 @@ export interface TestProxyOptions {
   cacheDirectory?: string
   /** Module of the worker threads, for tests that put faults into them. */
   workerEntry?: string
+  /** After how much silence a thread is replaced. */
+  hangLimitMs?: number
   publishedUrls?: PublishedUrls
 }
 
@@ -76,6 +78,7 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
     log: { level: options.logLevel ?? 'debug', destination: logFile, pretty: false },
     cacheDirectories: [options.cacheDirectory ?? join(folder, 'cache')],
     ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
+    ...(options.hangLimitMs === undefined ? {} : { hangLimitMs: options.hangLimitMs }),
     ...(options.publishedUrls === undefined ? {} : { publishedUrls: options.publishedUrls }),
   })
   const { apiAddress, metricsAddress } = running

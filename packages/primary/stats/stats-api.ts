@@ -1,6 +1,7 @@
 /** The stats API: `GET /stats`, byte for byte what the reference documents (operator.md §6, decision O2), and health. */
 import type { RouteHandlerMethod } from 'fastify'
 import type { HttpAddress } from '#shared/config'
+import { sharedNowMs } from '#shared/hand-off'
 import type { UpstreamSnapshot } from '#shared/dial/upstream-state'
 
 import { DESCRIPTION_PATH, describeRoutes, ROUTE_SCHEMAS } from './api-description.ts'
@@ -37,7 +38,7 @@ export async function startStatsApi(options: StatsApiOptions): Promise<RunningHt
     serveReadOnly(server, path, handler, ROUTE_SCHEMAS[path])
 
   serve('/stats', (_request, reply) => {
-    const body = formatStats(options.snapshot(), Date.now())
+    const body = formatStats(options.snapshot(), sharedNowMs())
     // Bytes, because Fastify adds a charset to the type of a string, and the documented type has none.
     return reply.header('Content-Type', 'application/json').send(Buffer.from(body))
   })

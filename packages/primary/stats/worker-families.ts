@@ -6,9 +6,10 @@ export interface WorkerNumbers {
   /** Connections. */
   readonly load: number
   readonly restarts: number
+  readonly hangs: number
 }
 
-/** Families `worker_connections` and `worker_restarts`. */
+/** Families `worker_connections`, `worker_restarts` and `worker_hangs`. */
 export function listWorkerFamilies(workers: () => readonly WorkerNumbers[]): readonly SampledFamily[] {
   const family = (
     name: string,
@@ -35,6 +36,12 @@ export function listWorkerFamilies(workers: () => readonly WorkerNumbers[]): rea
       'counter',
       'How often the worker thread died and was replaced.',
       ({ restarts }) => restarts,
+    ),
+    family(
+      'worker_hangs',
+      'counter',
+      'How often the worker thread was replaced because it had done nothing for 20 s; part of worker_restarts.',
+      ({ hangs }) => hangs,
     ),
   ]
 }

@@ -9,6 +9,7 @@ export interface AutoUpdateOptions {
   readonly dial: () => HttpDial
   /** What holds now: addresses that were fetched, or none once it is off. */
   readonly onUpdate: (published: DcTable) => void
+  readonly onFailure: () => void
   /** In place of Telegram's own site. */
   readonly urls?: PublishedUrls
 }

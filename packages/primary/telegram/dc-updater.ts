@@ -29,6 +29,8 @@ export interface DcUpdaterOptions {
   readonly dial: () => HttpDial
   /** All that is known; called when a request brought addresses. */
   readonly onUpdate: (published: DcTable) => void
+  /** A request brought none. */
+  readonly onFailure: () => void
   readonly urls?: PublishedUrls
   readonly intervalMs?: number
   readonly firstRetryMs?: number
@@ -74,7 +76,7 @@ export class DcUpdater {
 
   /** One request. A failure is logged, and is none of anybody else's business. */
   async #fetch(family: 4 | 6, url: string): Promise<boolean> {
-    const { log, onUpdate, dial, timeoutMs } = this.#options
+    const { log, onUpdate, onFailure, dial, timeoutMs } = this.#options
     const { signal } = this.#stop
     try {
       const { status, body } = await httpGet(url, {
@@ -95,8 +97,9 @@ export class DcUpdater {
       onUpdate({ [PUBLISHED_DC]: [...(this.#known.get(4) ?? []), ...(this.#known.get(6) ?? [])] })
       return true
     } catch (error) {
-      if (!signal.aborted)
-        log.warn({ error: (error as Error).message }, 'cannot update the addresses of data centres') // all httpGet throws
+      if (signal.aborted) return false
+      onFailure()
+      log.warn({ error: (error as Error).message }, 'cannot update the addresses of data centres') // all httpGet throws
       return false
     }
   }

@@ -3,14 +3,15 @@
  * asks. BigInt64 cells, because only Atomics on integers promise that a 64-bit number is never seen half written.
  *
  *   Int64 cells                                   one row, padded to whole pairs of cache lines
- *   | row 0 | … | row workers | retired row |     | closed | places (2 × Int32) | slot 0 … slot SLOT_COUNT-1 | pad |
+ *   | row 0 | … | row workers | retired row |     | closed | places (2 × Int32) | beats | slot 0 … slot SLOT_COUNT-1 | pad |
  */
 import { BugError } from '../errors.ts'
 import { listGaugeSlots, SLOT_COUNT } from './layout.ts'
 
 const CLOSED = 0
 const PLACES = 1
-const FIRST_SLOT = 2
+const BEATS = 2
+const FIRST_SLOT = 3
 /** 128 bytes: two cache lines, which the prefetcher loads as one; rows must not share them. */
 const ROW_ALIGNMENT_CELLS = 16
 const ROW_CELLS = Math.ceil((FIRST_SLOT + SLOT_COUNT) / ROW_ALIGNMENT_CELLS) * ROW_ALIGNMENT_CELLS
@@ -59,8 +60,9 @@ export class CounterRow {
     this.#values[slot] = value
   }
 
-  /** Let others see what has changed. To be called four times a second and before the thread ends. */
+  /** Let others see what has changed, and that the thread lives. To be called four times a second and before it ends. */
   publish(): void {
+    Atomics.add(this.#cells, this.#start + BEATS, 1n)
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       const value = this.#values[slot]! // inside by the loop's bounds
       if (value === this.#published[slot]) continue
@@ -99,6 +101,11 @@ export class CounterSums {
   /** One slot of one row. */
   read(row: number, slot: number): number {
     return Number(Atomics.load(this.#cells, rowStart(this.#memory, row) + FIRST_SLOT + slot))
+  }
+
+  /** How often this row was published, by this thread and those before it. Only ever grows. */
+  beats(row: number): bigint {
+    return Atomics.load(this.#cells, rowStart(this.#memory, row) + BEATS)
   }
 
   /** Rows of worker threads; the primary's comes behind them. */

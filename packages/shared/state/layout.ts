@@ -28,6 +28,9 @@ export interface Metric {
  */
 export const MAX_DC_ADDRESSES = 256
 
+/** As the log names them; `other` is an end by us: a shutdown, a user who was removed, a broken record. */
+export const RELAY_ENDS = ['ended', 'client-error', 'far-error', 'idle', 'other'] as const
+
 const IP_FAMILY = ['ipv4', 'ipv6'] as const
 const IP_LIST = ['allowlist', 'blocklist'] as const
 /** Seen from the client (operator.md §7.1). */
@@ -191,6 +194,34 @@ export const METRICS = [
     name: 'dns_cache_hits',
     kind: 'counter',
     help: 'Questions for addresses of names that were answered from memory.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'domain_fronting_failures',
+    kind: 'counter',
+    help: 'Fronting sites that could not be reached; the connection was closed.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'relays_ended',
+    kind: 'counter',
+    help: 'Relays by their other end and by who ended them.',
+    labels: { to: ['telegram', 'site'], how: RELAY_ENDS },
+    perDcAddress: false,
+  },
+  {
+    name: 'dc_update_failures',
+    kind: 'counter',
+    help: 'Addresses of data centres that could not be fetched (auto-update); the last good ones stay.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'clock_steps',
+    kind: 'counter',
+    help: 'How often the system clock was seen to jump by a second or more.',
     labels: {},
     perDcAddress: false,
   },

@@ -8,6 +8,7 @@ import { SiteVisit } from './site-visit.ts'
 const SILENT_IDLE_MS = 60_000
 
 const FRONTED = slot('domain_fronting')
+const FAILURES = slot('domain_fronting_failures')
 const FRONTED_NOW = {
   ipv4: slot('domain_fronting_connections', { ip_family: 'ipv4' }),
   ipv6: slot('domain_fronting_connections', { ip_family: 'ipv6' }),
@@ -45,6 +46,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   } catch (error) {
     if (!(error instanceof DialError)) throw error
     if (error.code !== 'aborted') {
+      thread.counters.add(FAILURES, 1)
       thread.warnings.warn('cannot dial to the fronting domain', { error: error.message })
     }
     connection.close(`cannot dial to the fronting domain: ${error.code}`)

@@ -22,6 +22,11 @@ const OURS_WITHOUT_TOTAL = [
   'state_save_failures',
   'dns_queries',
   'dns_cache_hits',
+  'worker_hangs',
+  'domain_fronting_failures',
+  'relays_ended',
+  'dc_update_failures',
+  'clock_steps',
   'user_bytes',
   'user_refusals',
 ]

@@ -8,8 +8,9 @@ import { ListUpdater } from '#primary/ip-lists/list-updater'
 import type { IpListConfig } from '#shared/config'
 import type { MergedList } from '#shared/ip-list'
 import { IpRanges } from '#shared/ip-ranges'
+import { startFaultyWay } from '../../support/faulty-way.ts'
 import { startListServer } from '../../support/list-server.ts'
-import { configure, createTools, LIMIT, StandingClock, type Tools } from './bench.ts'
+import { configure, createFolder, createTools, LIMIT, StandingClock, type Tools } from './bench.ts'
 
 interface Running {
   readonly updater: ListUpdater
@@ -138,6 +139,7 @@ test('a source that fails keeps its last good copy, the others go on', LIMIT, as
     { body: '<html>\n<title>captive portal</title>' },
     { body: '192.0.2.77', status: 302 },
     { body: Buffer.alloc(33 * 2 ** 20, '192.0.2.77\n') },
+    { body: '192.0.2.77\n192.0.2.78\n', cutAfterBytes: 11 },
   ]
   const waits = [await running.clock.nextWait(), await running.clock.nextWait()]
   const reasons = [
@@ -145,6 +147,7 @@ test('a source that fails keeps its last good copy, the others go on', LIMIT, as
     /not an IP list.*line 1 is "<html>"/,
     /status 302/,
     /larger than 33554432 bytes/,
+    /aborted/,
   ]
   for (const [at, answer] of failing.entries()) {
     server.answers.set('/a', answer)
@@ -160,6 +163,42 @@ test('a source that fails keeps its last good copy, the others go on', LIMIT, as
   }
   assert.equal(running.failures(), failing.length)
 })
+
+test(
+  'whatever stands where the server was, the last copy holds, and the server is back as soon as it is',
+  LIMIT,
+  async (t) => {
+    const tools = createTools(t, createFolder(t), 500)
+    const server = await startListServer(t, { '/list': { body: '192.0.2.1' } })
+    const way = await startFaultyWay(t, Number(new URL(server.url('/')).port))
+    const running = run(t, tools, configure([`http://127.0.0.1:${way.port}/list`]))
+    let loaded = running.nextList()
+    await running.updater.start()
+    await loaded
+    let last = 1
+    for (const fault of ['down', 'reset', 'hang', 'garbage', 'truncate'] as const) {
+      let wait = await running.clock.nextWait()
+      await way.setFault(fault)
+      wait.end()
+      wait = await running.clock.nextWait()
+      assert.equal(wait.ms, 2000, fault)
+      const line = tools.logLines().findLast(({ level }) => level === 'warn')
+      assert.deepEqual(
+        [line?.['message'], line?.['kept'], line?.['retry_in_ms']],
+        ['update has failed', 1, 2000],
+      )
+      running.assertHas([`192.0.2.${last}`], [])
+      last += 1
+      server.answers.set('/list', { body: `192.0.2.${last}` })
+      await way.setFault(null)
+      loaded = running.nextList()
+      wait.end()
+      await loaded
+      running.assertHas([`192.0.2.${last}`], [`192.0.2.${last - 1}`])
+    }
+    assert.equal(running.failures(), 5)
+  },
+)
 
 test(
   'a source that fails is asked again ever more rarely, and as usual once it is well',

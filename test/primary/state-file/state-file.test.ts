@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -132,6 +133,29 @@ test('a full disk costs nothing that was saved before', async (t) => {
   assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(ANNA))
   await file.close(MORE)
   assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
+})
+
+test('a disk that cannot be written, or is gone, costs nothing either, and is used again', async (t) => {
+  const fixture = prepare(t)
+  const file = await StateFile.open(fixture)
+  await file.save(ANNA)
+  symlinkSync('/proc/version', `${fixture.path}.tmp`) // Linux: nobody may write it, root included
+  await file.save(MORE)
+  assert.equal(fixture.failures(), 1)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(ANNA))
+  const aside = `${fixture.directory}-aside`
+  t.after(() => rmSync(aside, { recursive: true, force: true }))
+  renameSync(fixture.directory, aside)
+  await file.save(MORE)
+  assert.equal(fixture.failures(), 2)
+  renameSync(aside, fixture.directory)
+  await file.save(MORE)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
+  assert.deepEqual(fixture.logged(), [
+    'cannot write the state file: totals of users would not outlive the process',
+    'the state file is written again',
+  ])
+  await file.close(MORE)
 })
 
 test('a directory that is not there, or too deep for a socket, is an error that says what to do', async (t) => {

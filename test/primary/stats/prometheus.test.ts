@@ -92,6 +92,9 @@ test('before anything happens there are label-less counters at 0, and no series 
     ...[0, 1].map((worker) => `mtg_worker_event_loop_utilization{worker="${worker}"} 0`),
     ...[0, 1].map((worker) => `mtg_worker_event_loop_delay_seconds{worker="${worker}"} 0`),
     'mtg_dns_cache_hits 0',
+    'mtg_domain_fronting_failures 0',
+    'mtg_dc_update_failures 0',
+    'mtg_clock_steps 0',
     // Of the histogram without labels, buckets first.
     ...zeroHandOffs(),
     `mtg_build_info{version="1.2.3",node="${process.versions.node}"} 1`,

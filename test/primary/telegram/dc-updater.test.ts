@@ -60,10 +60,12 @@ interface Run {
   readonly updates: DcTable[]
   readonly lines: { readonly level: number; readonly message?: string; readonly error?: string }[]
   readonly updater: DcUpdater
+  readonly failures: () => number
 }
 
 function run(t: TestContext, urls: PublishedUrls, intervalMs = 3_600_000): Run {
   const updates: DcTable[] = []
+  let failures = 0
   const lines: Run['lines'] = []
   const log = pino(
     { level: 'debug', messageKey: 'message' },
@@ -74,13 +76,14 @@ function run(t: TestContext, urls: PublishedUrls, intervalMs = 3_600_000): Run {
     timeoutMs: () => 2000,
     dial: () => dialDirectly,
     onUpdate: (published) => updates.push(published),
+    onFailure: () => void (failures += 1),
     urls,
     intervalMs,
     firstRetryMs: 20,
   })
   updater.start()
   t.after(() => updater.stop())
-  return { updates, lines, updater }
+  return { updates, lines, updater, failures: () => failures }
 }
 
 const V4 = { host: '127.0.0.3', port: 443 }
@@ -97,7 +100,7 @@ test('both families are fetched at once, and put together', { timeout }, async (
 
 test('whatever goes wrong, the last good addresses stay, and it is tried again', { timeout }, async (t) => {
   const telegram = await startTelegram(t)
-  const { updates, lines } = run(t, telegram.urls, 30)
+  const { updates, lines, failures } = run(t, telegram.urls, 30)
   await waitUntil(() => updates.length >= 2, 'two updates')
   const faults: readonly (readonly [string | ((response: ServerResponse) => void), RegExp])[] = [
     [(response) => void response.writeHead(503).end(GOOD_V4), /status 503/],
@@ -113,6 +116,7 @@ test('whatever goes wrong, the last good addresses stay, and it is tried again',
     const from = lines.length
     await waitUntil(() => lines.slice(from).some(({ error }) => reason.test(error ?? '')), String(reason))
   }
+  assert.equal(failures(), lines.filter(({ error }) => error !== undefined).length)
   assert.ok(updates.slice(2).every((update) => JSON.stringify(update) === JSON.stringify({ 203: [V4, V6] })))
   telegram.answers['/v4'] = 'proxy_for 203 127.0.0.4:443;\n'
   const isNew = (update: DcTable | undefined): boolean => update?.[203]?.[0]?.host === '127.0.0.4'

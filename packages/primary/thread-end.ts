@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BugError } from '#shared/errors'
+
+/** JavaScript ends within milliseconds of being told to. What does not is stuck in a call of the system. */
+const END_LIMIT_MS = 5000
+
+/** Why a thread that did nothing any more was ended. */
+export class HungThreadError extends Error {
+  constructor(silentMs: number) {
+    super(`it has done nothing for ${Math.round(silentMs / 1000)} s`)
+    this.name = 'HungThreadError'
+  }
+}
+
+/** A thread that runs on although it was ended: its rows cannot be used again, nobody gets its clients back. */
+export class StuckThreadError extends BugError {
+  constructor(worker: number, cause: HungThreadError) {
+    super(`worker thread ${worker} cannot be ended, it is stuck in a call of the system: ${cause.message}`, {
+      cause,
+    })
+    this.name = 'StuckThreadError'
+  }
+}
+
+/** Whether threads that were told to end did so. @param gone settles when nothing is left of them */
+export async function endsInTime(gone: Promise<unknown>): Promise<boolean> {
+  const limit = new AbortController()
+  const inTime = gone.then(
+    () => true,
+    () => true,
+  )
+  const late = sleep(END_LIMIT_MS, false, { signal: limit.signal }).catch(() => false)
+  const isGone = await Promise.race([inTime, late])
+  limit.abort()
+  return isGone
+}
+
+/** A thread cannot be ended. Even the end of the process would wait for it, for ever: there is one way left. */
+export function abandonThreads(): void {
+  process.once('exit', () => process.kill(process.pid, 'SIGKILL'))
+}
