@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { ClientHello } from '../support/client-hello.ts'
 import { connectFakeTls, connectRaw, FakeTlsError, type FakeTlsClient } from '../support/faketls-client.ts'
-import { eventually } from '../support/process-state.ts'
 import { encodeV2Ipv4 } from '../support/proxy-header.ts'
 import { buildRequest, REQUEST_BYTES, type DataCentre, type Mode } from './data-centre.ts'
+import { patiently } from './patiently.ts'
 import type { Model } from './model.ts'
 import { SITE_ANSWER } from './site.ts'
 
@@ -15,6 +15,9 @@ const PUBLISH_MS = 250
 const LATE_MS = 150
 /** How long after the order to die a thread may still have moved bytes that are lost with it. */
 const DYING_MS = 700
+
+/** The longest part, that of a holder, takes 40 s. */
+const HANG_MS = 90_000
 
 interface Mark {
   readonly atMs: number
@@ -167,11 +170,13 @@ export class Clients {
     const session = await this.#connect(user, mode, options)
     if (session === null) return
     let ending: Ending = 'broken'
+    const hang = this.#watch(session.tls.socket, `session ${session.id} of ${user}, mode ${mode}`)
     try {
       ending = await body(session)
     } catch (error) {
       if (!this.#isExcused(session)) this.#complain(`session ${session.id} of ${user}, mode ${mode}`, error)
     } finally {
+      clearTimeout(hang)
       session.tls.destroy()
       await session.tls.closed
       await this.#settle(session, ending)
@@ -193,12 +198,14 @@ export class Clients {
       ...(this.#isBehindBalancer ? {} : { localAddress: source }),
     })
     socket.on('error', () => {})
+    const hang = this.#watch(socket, what)
     try {
       if (this.#isBehindBalancer) socket.write(encodeV2Ipv4(source, 1234))
       await body(socket)
     } catch (error) {
       if (!this.#wasDeathSince(startedMs)) this.#complain(what, error)
     } finally {
+      clearTimeout(hang)
       this.#others -= 1
       socket.destroy()
     }
@@ -212,6 +219,7 @@ export class Clients {
       chunks.push(chunk)
       if (sum(chunks) === SITE_ANSWER.length) socket.end()
     })
+    socket.once('end', () => socket.end())
     const inDeath = this.#isInDeath()
     await once(socket, 'close')
     if (inDeath || this.#isInDeath()) {
@@ -302,7 +310,7 @@ export class Clients {
     let [lowUp, lowDown, highDown] = [sent, received, received]
     if (ending === 'broken') {
       await sleep(500) // bytes on their way, and the data centre learns of the end
-      await eventually(
+      await patiently(
         `the end of session ${session.id} at the data centre`,
         () => this.#dc.look(session.id).isClosed,
         Boolean,
@@ -339,6 +347,14 @@ export class Clients {
       session.marks.push({ atMs, up: this.#dc.look(session.id).received, down: session.received })
       if (session.marks.length > MAX_MARKS) session.marks.shift()
     }
+  }
+
+  /** Nobody's part takes that long. */
+  #watch(socket: Socket, what: string): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#complain(what, new Error(`hangs after ${HANG_MS} ms`))
+      socket.destroy()
+    }, HANG_MS)
   }
 
   #isExcused({ user, endedMs, tls }: Session): boolean {

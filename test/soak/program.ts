@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import type { Fault } from '../support/faults.ts'
-import { eventually, fetchStats, fetchText } from '../support/process-state.ts'
+import { fetchStats, fetchText } from '../support/process-state.ts'
 import type { StatsJson } from '../support/proxy.ts'
+import { patiently } from './patiently.ts'
 import { WORKERS, type ConfigFile, type Settings } from './config-file.ts'
 import type { Answer, Order, Vitals } from './inside.ts'
 
@@ -59,7 +60,7 @@ export class Program {
   }
 
   async untilReady(): Promise<void> {
-    await eventually(
+    await patiently(
       'readiness',
       () => fetchText(this.#file.ports.api, '/health/ready').catch(() => ''),
       (answer) => answer === 'ok\n',
@@ -67,7 +68,7 @@ export class Program {
   }
 
   async untilUp(): Promise<void> {
-    await eventually(
+    await patiently(
       'the start',
       () => this.#isUp || this.exitCode !== null,
       (isOver) => isOver,
@@ -81,7 +82,7 @@ export class Program {
     const before = this.#reloads
     this.#file.write(settings)
     this.#child.kill('SIGHUP')
-    await eventually(
+    await patiently(
       'the reload',
       () => this.#reloads,
       (reloads) => reloads > before,

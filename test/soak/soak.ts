@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { countAccepted } from '../support/kernel-sockets.ts'
-import { countDescriptors, eventually } from '../support/process-state.ts'
+import { countDescriptors } from '../support/process-state.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { startSocksServer } from '../support/socks-server.ts'
 import { startStatsdServer, type StatsdServer } from '../support/statsd-server.ts'
@@ -17,6 +17,7 @@ import { startProgram, type Program } from './program.ts'
 import { startSite } from './site.ts'
 import { compareAtEnd, compareUsers, ROUGH_USERS, STEADY_USERS } from './verdict.ts'
 import type { Vitals } from './inside.ts'
+import { patiently } from './patiently.ts'
 
 const WALKERS = 20
 const HOLDERS = 14
@@ -153,7 +154,7 @@ class Soak {
     }
     this.#isOver = true
     await Promise.all(loops)
-    await eventually('everything booked', () => clients.isSettled, Boolean)
+    await patiently('everything booked', () => clients.isSettled, Boolean)
 
     const seconds = (performance.now() - startedMs) / 1000
     const cpuCores = Math.round((program.cpuSeconds() / seconds) * 100) / 100
@@ -233,7 +234,7 @@ class Soak {
     this.#deaths += 1
     const kind = pick(this.#random, KINDS_OF_DEATH)
     await program.inject(this.#deaths % 2, { kind })
-    await eventually(
+    await patiently(
       'the death',
       () => program.complaints.filter(({ message }) => message === 'worker thread died').length,
       (deaths) => deaths === this.#deaths,
@@ -280,7 +281,7 @@ class Soak {
   }
 
   async #untilListed(networks: number): Promise<void> {
-    await eventually(
+    await patiently(
       'the list',
       async () => /^mtg_iplist_size\{ip_list="blocklist"\} (\d+)$/m.exec(await this.#program!.metrics())?.[1],
       (size) => size === String(networks),
@@ -292,7 +293,7 @@ class Soak {
     const { clients, file, model, onProgress } = this.#parts
     const program = this.#program!
     await this.#gate.close()
-    await eventually('everything booked', () => clients.isSettled, Boolean)
+    await patiently('everything booked', () => clients.isSettled, Boolean)
     const look = async (): Promise<{ differences: string[]; held: number }> => {
       const { total_connections: total, users } = await program.stats()
       const held = countAccepted(file.ports.proxy)
@@ -307,7 +308,7 @@ class Soak {
       ]
       return { differences, held }
     }
-    const { held } = await eventually('agreement', look, ({ differences }) => differences.length === 0)
+    const { held } = await patiently('agreement', look, ({ differences }) => differences.length === 0)
     clients.problems.push(...compareUsers(await program.stats(), model, 'at least'))
     const vitals = await program.measure()
     const moment: Moment = {
@@ -328,12 +329,12 @@ class Soak {
   async #settledDescriptors(baseline: number): Promise<number> {
     const count = (): number => countDescriptors(this.#program!.pid)
     if (baseline === 0)
-      await eventually(
+      await patiently(
         'no connection',
         () => countAccepted(this.#parts.file.ports.proxy),
         (held) => held === 0,
       )
-    await eventually('the descriptors of before', count, (now) => baseline === 0 || now <= baseline).catch(
+    await patiently('the descriptors of before', count, (now) => baseline === 0 || now <= baseline).catch(
       () => {},
     )
     return count()

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { parseTotals } from '#primary/state-file/totals'
-import { eventually, sumMetric } from '../support/process-state.ts'
+import { sumMetric } from '../support/process-state.ts'
 import type { StatsJson } from '../support/proxy.ts'
 import type { StatsdServer } from '../support/statsd-server.ts'
 import type { Vitals } from './inside.ts'
 import type { Model } from './model.ts'
 import type { Program } from './program.ts'
 import type { Moment } from './soak.ts'
+import { patiently } from './patiently.ts'
 
 /** Users who are there from the beginning to the end. */
 export const STEADY_USERS: readonly string[] = ['anna', 'boris', 'clara', 'rough']
@@ -88,13 +89,13 @@ export async function compareAtEnd(ending: Ending): Promise<Verdict> {
       problems.push(`${what}: ${value}, not ${low === high ? low : `${low} to ${high}`}`)
   }
 
-  const stats = await eventually(
+  const stats = await patiently(
     'no connection',
     () => program.stats(),
     ({ total_connections: total }) => total === 0,
   )
   // Gauges and the last counts are published four times a second.
-  const metrics = await eventually(
+  const metrics = await patiently(
     'gauges at 0',
     () => program.metrics(),
     (text) => GAUGES.every((gauge) => sumMetric(text, `mtg_${gauge}`) === 0),
