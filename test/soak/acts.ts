@@ -183,12 +183,13 @@ const turnToGarbage: Act = async (stage) => {
 
 /** Leaves in the middle of the handshake. */
 const vanish: Act = async (stage) => {
-  const { key, host } = parseClientSecret(stage.clients.secretOf(stage.pickUser()))
+  const user = stage.pickUser()
+  const { key, host } = parseClientSecret(stage.clients.secretOf(user))
   await stage.clients.visit('vanish', '127.0.0.1', async (socket) => {
     socket.write(buildClientHello({ key, host }).bytes)
     if (stage.random() < 0.5) await Promise.race([once(socket, 'data'), once(socket, 'end')])
     socket.resetAndDestroy()
-    for (const outcome of ['peer-closed', 'refused']) stage.model.book(outcome, 0, 1)
+    for (const outcome of ['peer-closed', 'refused', `refused ${user}`]) stage.model.book(outcome, 0, 1)
   })
 }
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { TestContext } from 'node:test'
 import { countAccepted } from '../support/kernel-sockets.ts'
 import { countDescriptors } from '../support/process-state.ts'
@@ -44,6 +45,8 @@ export interface Moment {
   readonly descriptors: number
   readonly heapMib: number
   readonly loopDelayMs: Vitals['loopDelayMs']
+  /** Of the clients' process in the same time: how busy the machine is. */
+  readonly ownLoopDelayP99Ms: number
   readonly held: number
 }
 
@@ -106,6 +109,7 @@ class Soak {
   readonly #gate: Gate
   readonly #moments: Moment[]
   readonly #guests: Set<string>
+  readonly #ownDelay: ReturnType<typeof monitorEventLoopDelay>
   #program: Program | null
   #settings: Settings
   #deaths: number
@@ -118,6 +122,8 @@ class Soak {
     this.#gate = new Gate()
     this.#moments = []
     this.#guests = new Set(['guest-1'])
+    this.#ownDelay = monitorEventLoopDelay({ resolution: 10 })
+    this.#ownDelay.enable()
     this.#program = null
     this.#settings = { users: secretsOf(this.#guests), throttleLimit: 45, blocked: [BLOCKED_ALWAYS] }
     this.#deaths = 0
@@ -251,9 +257,9 @@ class Soak {
       clients.remove(guest)
       await sleep(500) // whoever is connecting as this guest is done
     } else {
-      this.#guests.add(guest)
-      await this.#reload({ users: secretsOf(this.#guests) })
+      await this.#reload({ users: secretsOf(new Set([...this.#guests, guest])) })
       clients.setSecrets(this.#settings.users)
+      this.#guests.add(guest)
       return
     }
     await this.#reload({ users: secretsOf(this.#guests) })
@@ -318,8 +324,10 @@ class Soak {
       descriptors: countDescriptors(program.pid),
       heapMib: toMib(vitals.heapBytes.reduce((sum, bytes) => sum + bytes, 0)),
       loopDelayMs: vitals.loopDelayMs,
+      ownLoopDelayP99Ms: Math.round(this.#ownDelay.percentile(99) / 1e5) / 10,
       held,
     }
+    this.#ownDelay.reset()
     this.#moments.push(moment)
     onProgress(moment)
     this.#gate.open()
