@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test'
-import { assertNobodyLeft } from '../support/exactness.ts'
+import { stopExactly } from '../support/exactness.ts'
 import { startRecordingSite, type RecordingSite } from '../support/front-site.ts'
 import { startTestProxy, type TestProxy, type TestProxyOptions } from '../support/proxy.ts'
 import { startStreamDc, type DcMode, type StreamDc } from '../support/stream-dc.ts'
@@ -49,13 +49,7 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
 /** A proxy that ends with the test, and has nobody left then. */
 export async function startProxyIn(t: TestContext, options: TestProxyOptions): Promise<TestProxy> {
   const proxy = await startTestProxy(options)
-  t.after(async () => {
-    try {
-      await assertNobodyLeft(proxy)
-    } finally {
-      await proxy.stop()
-    }
-  })
+  t.after(() => stopExactly(proxy))
   return proxy
 }
 

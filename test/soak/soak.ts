@@ -150,12 +150,13 @@ class Soak {
       ...Array.from({ length: HOLDERS }, () => this.#repeat(holder)),
       ...Array.from({ length: SLEEPERS }, () => this.#repeat(sleeper)),
     ]
-    let nextMomentMs = startedMs + 60_000
+    const momentEachMs = Math.min(60_000, (endMs - startedMs) / 4)
+    let nextMomentMs = startedMs + momentEachMs
     while (performance.now() < endMs) {
       await sleep(EVENT_EACH_MS)
       await this.#makeEvent()
       if (performance.now() < nextMomentMs) continue
-      nextMomentMs += 60_000
+      nextMomentMs += momentEachMs
       await this.#standStill((performance.now() - startedMs) / 60_000)
     }
     this.#isOver = true

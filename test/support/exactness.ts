@@ -30,9 +30,12 @@ const NOTHING: Count = { ledger: 0, primary: 0, kernel: 0 }
  * The end of a test is the end of its clients: those that are still there leave, and then ledger, primary and kernel must
  * agree that nobody is left. To be called while the proxy runs; a proxy that has ended has let go of its sockets.
  */
-export async function assertNobodyLeft(proxy: TestProxy): Promise<void> {
+export async function assertNobodyLeft(
+  proxy: Pick<TestProxy, 'port' | 'hasEnded' | 'running' | 'stats' | 'metrics'>,
+  limitMs: number = LIVENESS_LIMIT_MS,
+): Promise<void> {
   for (const socket of outgoing) if (socket.remotePort === proxy.port) socket.destroy()
-  const giveUpMs = performance.now() + LIVENESS_LIMIT_MS
+  const giveUpMs = performance.now() + limitMs
   for (;;) {
     const count = await look(proxy)
     if (count.ledger === 0 && count.primary === 0 && count.kernel === 0) return
@@ -42,7 +45,16 @@ export async function assertNobodyLeft(proxy: TestProxy): Promise<void> {
   }
 }
 
-async function look(proxy: TestProxy): Promise<Count> {
+/** Stop the proxy at the end of its test, which fails if somebody is left. */
+export async function stopExactly(proxy: TestProxy): Promise<void> {
+  try {
+    await assertNobodyLeft(proxy)
+  } finally {
+    await proxy.stop()
+  }
+}
+
+async function look(proxy: Parameters<typeof assertNobodyLeft>[0]): Promise<Count> {
   const kernel = countAccepted(proxy.port)
   if (kernel > 0 || proxy.hasEnded) return { ...NOTHING, kernel }
   const { apiAddress, metricsAddress } = proxy.running
