@@ -281,6 +281,17 @@ export const holder: Act = async (stage) => {
   })
 }
 
+/** Talks until the connection is taken away. */
+export const talker: Act = async (stage) => {
+  await stage.clients.use(stage.pickUser(), Mode.echo, async (session) => {
+    while (!stage.isOver()) {
+      await ping(session, between(stage, 20, 500))
+      await sleep(10)
+    }
+    return partInOrder(session)
+  })
+}
+
 /** Everybody of one user at once: more than a fair share. */
 export const crowd: Act = async (stage) => {
   const one = (): Promise<void> =>

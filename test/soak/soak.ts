@@ -8,7 +8,7 @@ import { countDescriptors } from '../support/process-state.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { startSocksServer } from '../support/socks-server.ts'
 import { startStatsdServer, type StatsdServer } from '../support/statsd-server.ts'
-import { ACTS, crowd, holder, sleeper, type Act, type Stage } from './acts.ts'
+import { ACTS, crowd, holder, sleeper, talker, type Act, type Stage } from './acts.ts'
 import { Clients, sleep } from './clients.ts'
 import { createConfigFile, type ConfigFile, type Settings } from './config-file.ts'
 import { startDataCentre } from './data-centre.ts'
@@ -254,16 +254,18 @@ class Soak {
   async #changeUsers(): Promise<void> {
     const guest = `guest-${1 + Math.floor(this.#random() * 3)}`
     const { clients } = this.#parts
-    if (this.#guests.delete(guest)) {
-      clients.remove(guest)
-      await sleep(500) // whoever is connecting as this guest is done
-    } else {
+    if (!this.#guests.has(guest)) {
       await this.#reload({ users: secretsOf(new Set([...this.#guests, guest])) })
       clients.setSecrets(this.#settings.users)
       this.#guests.add(guest)
       return
     }
+    this.#guests.delete(guest)
+    const cut = talker({ ...this.#stage(), pickUser: () => guest })
+    await sleep(500) // whoever is connecting as this guest is done
+    clients.remove(guest)
     await this.#reload({ users: secretsOf(this.#guests) })
+    await cut
   }
 
   async #changeLimit(): Promise<void> {
