@@ -99,11 +99,14 @@ export async function compareAtEnd(ending: Ending): Promise<Verdict> {
     ({ total_connections: total }) => total === 0,
   )
   // Gauges and the last counts are published four times a second.
-  const metrics = await patiently(
-    'gauges at 0',
-    () => program.metrics(),
-    (text) => GAUGES.every((gauge) => sumMetric(text, `mtg_${gauge}`) === 0),
+  const readGauges = async (): Promise<(readonly [string, number])[]> => {
+    const text = await program.metrics()
+    return GAUGES.map((gauge) => [gauge, sumMetric(text, `mtg_${gauge}`)])
+  }
+  await patiently('gauges at 0', readGauges, (gauges) => gauges.every(([, value]) => value === 0)).catch(
+    (error: unknown) => problems.push(String(error)),
   )
+  const metrics = await program.metrics()
   problems.push(...compareUsers(stats, model, 'exactly'))
   for (const [name, { connections, bytes_in: up, bytes_out: down }] of Object.entries(stats.users)) {
     expect(`${name} connections`, connections, 0)
