@@ -14,6 +14,7 @@ import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/
 import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
 import { ClockWatch } from './clock-watch.ts'
+import { LeavingUsers } from './leaving-users.ts'
 import type { FamilySources } from './stats/list-families.ts'
 import type { StatsSnapshot } from './stats/stats-json.ts'
 import type { Totals } from './state-file/totals.ts'
@@ -45,6 +46,7 @@ export class SharedState {
   readonly #replayMemory: ReplayMemory | null
   readonly #ledger: UserLedger
   readonly #throttle: Throttle
+  readonly #leaving: LeavingUsers
   readonly #replay: ReplaySet | null
   readonly #clock: ClockWatch
   readonly #log: Logger
@@ -64,6 +66,7 @@ export class SharedState {
     this.histogramSums = new HistogramSums(this.#histogramMemory)
     this.#ledgerMemory = createLedgerMemory(threads)
     this.#ledger = new UserLedger(this.#ledgerMemory)
+    this.#leaving = new LeavingUsers(this.#ledger)
     const { enabled, maxSizeBytes } = config.defense.antiReplay
     this.#replayMemory = enabled ? createReplayMemory(maxSizeBytes) : null
     this.#replay = this.#replayMemory === null ? null : new ReplaySet(this.#replayMemory, threads)
@@ -87,12 +90,12 @@ export class SharedState {
     if (users.length > MAX_USERS) throw new OperatorError(`too many users: at most ${MAX_USERS} are possible`)
     const left = new Map(this.#users.map((entry) => [entry.name, entry]))
     this.#users = users.map(({ name, secrets }) => {
-      const { slot: userSlot, generation } = left.get(name) ?? this.#ledger.addUser()
+      const { slot: userSlot, generation } = left.get(name) ?? this.#ledger.addUser(this.#leaving.slots)
       left.delete(name)
       return { name, secrets, slot: userSlot, generation }
     })
     for (const { name, slot: userSlot } of left.values()) {
-      this.#totals.leave(name, this.#ledger.read(userSlot))
+      this.#leaving.add(name, userSlot, this.#totals)
       this.#ledger.removeUser(userSlot)
     }
   }
@@ -138,6 +141,7 @@ export class SharedState {
     this.#countEvictions()
     this.#countClockSteps()
     this.#throttle.tick(performance.now())
+    this.#leaving.settle(this.#totals)
     this.counters.publish()
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_REPAIR === 0) this.#ledger.repair()
@@ -179,6 +183,7 @@ export class SharedState {
 
   /** For the state file. */
   listTotals(): ReadonlyMap<string, Totals> {
+    this.#leaving.settle(this.#totals)
     return this.#totals.listAll(
       new Map(this.#users.map(({ name, slot: userSlot }) => [name, this.#ledger.read(userSlot)])),
     )
@@ -186,6 +191,7 @@ export class SharedState {
 
   /** The numbers of `/stats`. */
   snapshot(startedAtMs: number): StatsSnapshot {
+    this.#leaving.settle(this.#totals)
     const users = this.#users.map(({ name, slot: userSlot }) => ({
       name,
       ...this.#totals.total(name, this.#ledger.read(userSlot)),

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
 import { BugError } from '#shared/errors'
+import { stopExactly } from '../support/exactness.ts'
 import { connectFakeTls, connectRaw, type FakeTlsClient } from '../support/faketls-client.ts'
 import { DIE_AT_START_VARIABLE, type Fault, Faults, FAULTY_SERVE } from '../support/faults.ts'
 import {
@@ -52,7 +53,7 @@ async function setUp(t: TestContext): Promise<Setup> {
   const faults = new Faults(proxy.port)
   let stopping: Promise<void> | null = null
   const stop = async (): Promise<void> => {
-    await proxy.stop()
+    await stopExactly(proxy)
     faults.close()
     await dc.close()
   }

@@ -8,6 +8,7 @@ import { downloadAsIterable, uploadFile } from '@mtcute/node/methods.js'
 import type { DcTable } from '#shared/dc'
 import { formatSecretHex, generateSecret, type Secret } from '#shared/secret'
 
+import { stopExactly } from '../support/exactness.ts'
 import { startRecordingSite } from '../support/front-site.ts'
 import { createMtcuteClient, type MtcuteClient } from '../support/mtcute-client.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
@@ -67,7 +68,7 @@ for (const pacing of ['full', 'off', 'burst'] as const) {
         fronting: { host: '127.0.0.1', port: site.port },
         config: { defense: { doppelganger: { ...learning, pacing, drs: true } } },
       })
-      context.after(() => proxy.stop())
+      context.after(() => stopExactly(proxy))
       await waitUntil(() => proxy.logText().includes('updated server flights'), 'the front is known')
 
       const user = await connectClient(context, proxy, USERS.alice, { dcId: 2 })
@@ -91,7 +92,7 @@ for (const { workers, fastMode, transfers } of MODES) {
     { timeout: TEST_LIMIT_MS },
     async (context) => {
       const proxy = await startProxy(workers, fastMode)
-      context.after(() => proxy.stop())
+      context.after(() => stopExactly(proxy))
       const names = Object.keys(USERS) as UserName[] // the object above has no other keys
 
       await Promise.all(
@@ -126,7 +127,7 @@ test(
   { timeout: TEST_LIMIT_MS },
   async (context) => {
     const proxy = await startProxy(1, true)
-    context.after(() => proxy.stop())
+    context.after(() => stopExactly(proxy))
     const dc = findDc(2)
     const framesBefore = dc.frames.length
     const exchangesBefore = dc.keyExchanges.length
@@ -168,7 +169,7 @@ for (const [what, secret] of WRONG_SECRETS) {
       const site = await startRecordingSite({ reply: Buffer.from(reply), endAfterReply: true })
       context.after(() => site.close())
       const proxy = await startProxy(1, true, site.port)
-      context.after(() => proxy.stop())
+      context.after(() => stopExactly(proxy))
       const framesBefore = countFrames()
 
       const user = await connectClient(context, proxy, secret, { dcId: 2 })

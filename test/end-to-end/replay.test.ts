@@ -9,6 +9,7 @@ import {
   splitIntoRecords,
   type ClientHello,
 } from '../support/client-hello.ts'
+import { stopExactly } from '../support/exactness.ts'
 import {
   connectFakeTls,
   connectRaw,
@@ -69,7 +70,7 @@ async function setUp(t: TestContext, antiReplay = true): Promise<Setup> {
   })
   const faults = new Faults(proxy.port)
   t.after(async () => {
-    await proxy.stop()
+    await stopExactly(proxy)
     faults.close()
     await site.close()
     await dc.close()

@@ -7,7 +7,7 @@ import { connectFakeTls } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import type { StatsJson } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
-import { makeSecret, readMetric, waitUntil } from './world.ts'
+import { makeSecret, readMetric, startWorld, waitUntil } from './world.ts'
 
 const timeout = 60_000
 const USERS = { anna: makeSecret(1), boris: makeSecret(2) }
@@ -157,5 +157,35 @@ test(
     assert.equal(await refused.exit(), 1)
     assert.match(refused.stderr, /cannot use state-file .*state\.json: another process uses it/)
     await stop(third)
+  },
+)
+
+test(
+  'what a user moves until the connection is cut counts, however late the user is taken out',
+  { timeout },
+  async (t) => {
+    const { proxy, dc, secret } = await startWorld(t, {
+      users: { alice: makeSecret(1), boris: makeSecret(2) },
+      config: { stateFile: join(makeDirectory(t), 'state.json') },
+    })
+    const users = new Map(proxy.config.users.map((user) => [user.name, user]))
+    const client = await connectFakeTls({ port: proxy.port, secret, dc: 2 })
+    let bytes = 0
+    const move = async (): Promise<void> => {
+      const message = Buffer.alloc(1000, 7)
+      client.write(message)
+      bytes += (await client.read(message.length)).length
+    }
+    await move()
+    await proxy.statsWhen(({ users: { alice } }) => alice?.bytes_out === bytes)
+    await move() // threads publish four times a second: nobody knows of these yet
+    await proxy.reload({ users: [users.get('boris')!] })
+    await client.ended
+    client.destroy()
+    await proxy.statsWhen(({ total_connections: total }) => total === 0)
+    await proxy.reload({ users: [...users.values()] })
+    const { alice } = (await proxy.stats()).users
+    assert.deepEqual([alice?.bytes_in, alice?.bytes_out], [bytes, bytes])
+    assert.equal(dc.connections[0]?.receivedBytes, bytes)
   },
 )

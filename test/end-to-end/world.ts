@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test'
+import { stopExactly } from '../support/exactness.ts'
 import { startRecordingSite, type RecordingSite } from '../support/front-site.ts'
 import { startTestProxy, type TestProxy, type TestProxyOptions } from '../support/proxy.ts'
 import { startStreamDc, type DcMode, type StreamDc } from '../support/stream-dc.ts'
@@ -45,10 +46,10 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
   return { proxy, dc, site, secret }
 }
 
-/** A proxy that ends with the test. */
+/** A proxy that ends with the test, and has nobody left then. */
 export async function startProxyIn(t: TestContext, options: TestProxyOptions): Promise<TestProxy> {
   const proxy = await startTestProxy(options)
-  t.after(() => proxy.stop())
+  t.after(() => stopExactly(proxy))
   return proxy
 }
 

@@ -13,6 +13,7 @@ test('a task that does not end is ended, and the next one has a thread', LIMIT, 
   const task = {
     url: `https://front.test:${way.port}/`,
     addresses: [{ host: '127.0.0.1', port: way.port }],
+    route: null,
     timeoutMs: 60_000,
   }
   await assert.rejects(pool.run('visit-page', task), { name: 'AbortError' })

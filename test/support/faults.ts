@@ -21,6 +21,8 @@ export type Fault =
   | { readonly kind: 'set-clock'; readonly offsetMs: number }
   /** No fault: collect garbage and tell what is left. */
   | { readonly kind: 'measure-heap' }
+  /** No fault: tell what keeps the thread alive. */
+  | { readonly kind: 'count-resources' }
 
 export type FaultCommand = Fault & { readonly thread: number }
 
@@ -29,6 +31,7 @@ export type ThreadReport = { readonly thread: number } & (
   | { readonly kind: 'armed' }
   | { readonly kind: 'hand-off'; readonly remotePort: number }
   | { readonly kind: 'heap'; readonly bytes: number }
+  | { readonly kind: 'resources'; readonly counts: Readonly<Record<string, number>> }
 )
 
 /** Both directions. One per proxy, so that proxies of one process do not hear each other. */
@@ -79,6 +82,14 @@ export class Faults {
     this.inject(thread, { kind: 'measure-heap' })
     const report = await measured
     return report.kind === 'heap' ? report.bytes : NaN
+  }
+
+  /** What keeps the thread alive, by kind. */
+  async countResources(thread: number): Promise<Readonly<Record<string, number>>> {
+    const counted = this.next((report) => report.kind === 'resources' && report.thread === thread)
+    this.inject(thread, { kind: 'count-resources' })
+    const report = await counted
+    return report.kind === 'resources' ? report.counts : {}
   }
 
   /** The next report of this kind. */

@@ -3,7 +3,7 @@ import { BroadcastChannel } from 'node:worker_threads'
 import { THREAD_SEQUENCE, threadStart } from '#shared/state/ledger-layout'
 import serve, { type ServeTask } from '#worker/serve'
 import { DIE_AT_START_VARIABLE, faultChannel, type FaultCommand, type ThreadReport } from './faults.ts'
-import { measureHeap } from './process-state.ts'
+import { countResources, measureHeap } from './process-state.ts'
 
 /** What the clock of the machine says, whatever a fault makes of it. */
 const systemNow = Date.now
@@ -54,10 +54,13 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
         return report({ kind: 'armed', thread })
       case 'measure-heap':
         return report({ kind: 'heap', thread, bytes: measureHeap() })
+      case 'count-resources':
+        return report({ kind: 'resources', thread, counts: countResources() })
       case 'started':
       case 'armed':
       case 'hand-off':
       case 'heap':
+      case 'resources':
         return // what other threads tell the test
     }
   })

@@ -21,13 +21,14 @@ export function countDescriptors(pid: number | 'self' = 'self'): number {
   }).length
 }
 
-/** Resolves as soon as the value satisfies the condition, with it; rejects after LIVENESS_LIMIT_MS. */
+/** Resolves as soon as the value satisfies the condition, with it; rejects after the limit. */
 export async function eventually<T>(
   what: string,
   look: () => T | Promise<T>,
   isRight: (value: T) => boolean,
+  limitMs: number = LIVENESS_LIMIT_MS,
 ): Promise<T> {
-  const giveUpMs = performance.now() + LIVENESS_LIMIT_MS
+  const giveUpMs = performance.now() + limitMs
   for (;;) {
     const value = await look()
     if (isRight(value)) return value
@@ -74,4 +75,11 @@ export function measureHeap(): number {
   collect()
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
+}
+
+/** What keeps this thread alive: timers, sockets, ports, by kind. */
+export function countResources(): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1
+  return counts
 }

@@ -51,6 +51,8 @@ export interface TestProxy {
   running: RunningProxy
   /** What it was started with. */
   config: ProxyConfig
+  /** Stopped, killed or failed. */
+  readonly hasEnded: boolean
   stats(): Promise<StatsJson>
   metrics(): Promise<string>
   /** Resolves when `/stats` satisfies the condition; rejects after 10 s. */
@@ -82,6 +84,11 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
     ...(options.publishedUrls === undefined ? {} : { publishedUrls: options.publishedUrls }),
   })
   const { apiAddress, metricsAddress } = running
+  let hasEnded = false
+  const end = (): void => {
+    hasEnded = true
+  }
+  running.finished.then(end, end)
 
   const stats = async (): Promise<StatsJson> => {
     const response = await fetch(`http://127.0.0.1:${apiAddress?.port}/stats`)
@@ -92,6 +99,9 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
     port: running.listening[0]!.port,
     running,
     config,
+    get hasEnded() {
+      return hasEnded
+    },
     stats,
     metrics: async () => (await fetch(`http://127.0.0.1:${metricsAddress?.port}/`)).text(),
     statsWhen: async (condition) => {

@@ -71,6 +71,8 @@ interface Slot {
   rowsLastSeenMs: number
 }
 
+const NOBODY: ReadonlySet<number> = new Set()
+
 /** Memory for `threads` worker threads. */
 export function createLedgerMemory(threads: number): LedgerMemory {
   const buffer = new SharedArrayBuffer(ledgerBytes(threads, INITIAL_USERS), {
@@ -101,9 +103,12 @@ export class UserLedger {
     this.#commit(INITIAL_USERS)
   }
 
-  /** A slot for a new user, with all its numbers at 0 and no cap. Throws an OperatorError beyond MAX_USERS. */
-  addUser(): { slot: number; generation: number } {
-    const slot = this.#takeRemovedSlot() ?? this.#appendSlot()
+  /**
+   * A slot for a new user, with all its numbers at 0 and no cap. Throws an OperatorError beyond MAX_USERS.
+   * @param kept slots of removed users that somebody still has to read
+   */
+  addUser(kept: Pick<ReadonlySet<number>, 'has'> = NOBODY): { slot: number; generation: number } {
+    const slot = this.#takeRemovedSlot(kept) ?? this.#appendSlot()
     const state = this.#slot(slot)
     this.#sumRows(slot)
     state.generation++
@@ -236,9 +241,10 @@ export class UserLedger {
     state.rowsLastSeenMs = lastSeenMs
   }
 
-  #takeRemovedSlot(): number | undefined {
+  #takeRemovedSlot(kept: Pick<ReadonlySet<number>, 'has'>): number | undefined {
     for (const slot of this.#removed) {
       if (
+        kept.has(slot) ||
         Atomics.load(this.#cells, this.#user(slot) + USER_LIVE) !== 0 ||
         sumRowLive(this.#cells, this.#memory.threads, slot) !== 0
       )
