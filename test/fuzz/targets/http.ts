@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import * as fc from 'fast-check'
 import { startStatsApi } from '#primary/stats/stats-api'
+import { createLogger } from '#shared/logger'
 import { bytes } from '../../support/generators.ts'
 import type { Probe, Target } from '../target.ts'
 
@@ -57,6 +58,10 @@ async function open(): Promise<Probe> {
       throttle: null,
     }),
     ready: () => true,
+    hosts: {
+      allowed: () => ['pre.example'],
+      log: createLogger({ level: 'silent', destination: 1, pretty: false }),
+    },
     onError: (error) => errors.push(error),
   })
   const exchange = async (input: Buffer): Promise<string> => {
