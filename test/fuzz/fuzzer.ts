@@ -16,6 +16,8 @@ const BATCH = 16
 /** A defect is met again and again: after so many the target has to be mended first. */
 const MAX_FAILURES = 10
 const SHRINK_TRIES = 400
+/** Below this an input is as good as none in size. */
+const SMALL_BYTES = 200
 
 export interface FuzzOptions {
   readonly target: Target
@@ -153,17 +155,17 @@ async function shrink(
   return smallest
 }
 
-/** Inputs that together reach all that was reached, those that add most first. */
+/** Inputs that together reach all that was reached, those that add most for their size first. */
 function distil(known: readonly Known[]): Buffer[] {
   const chosen: Buffer[] = []
   const missing = new Set(known.flatMap(({ features }) => features))
-  const left = [...known].sort((a, b) => a.input.length - b.input.length)
   while (missing.size > 0) {
     let best: Known | null = null
-    let bestCount = 0
-    for (const candidate of left) {
-      const count = candidate.features.filter((feature) => missing.has(feature)).length
-      if (count > bestCount) [best, bestCount] = [candidate, count]
+    let bestWorth = 0
+    for (const candidate of known) {
+      const added = candidate.features.filter((feature) => missing.has(feature)).length
+      const worth = added / (SMALL_BYTES + candidate.input.length)
+      if (worth > bestWorth) [best, bestWorth] = [candidate, worth]
     }
     if (best === null) break
     for (const feature of best.features) missing.delete(feature)

@@ -5,6 +5,7 @@ import { formatHostPort, type HostPort } from '#shared/dc'
 import type { Resolver } from '#shared/dial/resolver'
 import type { FrontProbeResult, VisitResult } from '#shared/front-probe'
 import { LoopGuard } from '#shared/loop-guard'
+import { showUrl } from '#shared/show-url'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import { listFrontTargets, type FrontTarget } from '../doctor/front-targets.ts'
 import type { TaskPool } from '../task-pool.ts'
@@ -176,7 +177,7 @@ export class Ganger {
 
   async #visit(url: string, timeoutMs: number, signal: AbortSignal): Promise<VisitResult> {
     const { hostname, port } = new URL(url)
-    return this.#attempt(url, signal, async () => {
+    return this.#attempt(showUrl(url), signal, async () => {
       const host = hostname.replace(/^\[|\]$/g, '')
       const addresses = await this.#resolve(host, Number(port) || HTTPS_PORT, timeoutMs, signal)
       return this.#options.tasks.run('visit-page', { url, addresses, timeoutMs })

@@ -1,4 +1,5 @@
 import type { VisitResult } from '#shared/front-probe'
+import { showUrl } from '#shared/show-url'
 
 /** Sites move; a longer chain is a loop or a game. */
 const MAX_REDIRECTS = 3
@@ -58,8 +59,8 @@ async function visitFollowing(url: string, visit: RaidOptions['visit']): Promise
     const page = await visit(target)
     if (!page.ok || page.location === null) return page
     if (!page.location.startsWith('https:'))
-      return { ok: false, reason: `${url}: redirected to a place without TLS` }
+      return { ok: false, reason: `${showUrl(url)}: redirected to a place without TLS` }
     target = page.location
   }
-  return { ok: false, reason: `${url}: more than ${MAX_REDIRECTS} redirects` }
+  return { ok: false, reason: `${showUrl(url)}: more than ${MAX_REDIRECTS} redirects` }
 }
