@@ -13,12 +13,10 @@ export class Coverage {
   readonly #folders: readonly string[]
   readonly #isWatched: Map<string, boolean>
 
-  /** @param libraries folders of node_modules that are watched besides our own code */
-  constructor(libraries: readonly string[] = []) {
+  /** @param folders what is watched, from the root of the repository */
+  constructor(folders: readonly string[]) {
     this.#session = new Session()
-    this.#folders = ['packages', ...libraries.map((name) => `node_modules/${name}`)].map(
-      (folder) => `${ROOT}${folder.replaceAll('/', sep)}${sep}`,
-    )
+    this.#folders = folders.map((folder) => `${ROOT}${folder.replaceAll('/', sep)}${sep}`)
     this.#isWatched = new Map()
     this.#session.connect()
     this.#session.post('Profiler.enable')
@@ -38,8 +36,10 @@ export class Coverage {
     for (const { scriptId, url, functions } of this.#look()) {
       if (!this.#watches(url)) continue
       for (const { ranges } of functions) {
+        if (ranges[0]?.count === 0) continue // the function was not called
+        // V8 leaves out blocks that ran as often as what is around them, so those that did not run tell which way it went.
         for (const { startOffset, endOffset, count } of ranges)
-          if (count > 0) seen.push(`${scriptId}:${startOffset}:${endOffset}:${32 - Math.clz32(count)}`)
+          seen.push(`${scriptId}:${startOffset}:${endOffset}:${32 - Math.clz32(count)}`)
       }
     }
     return seen

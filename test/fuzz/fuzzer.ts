@@ -25,6 +25,12 @@ export interface FuzzOptions {
   readonly seed: number
   readonly onProgress: (progress: FuzzProgress) => void
   readonly progressMs: number
+  readonly maxInputs?: number
+  readonly maxFailures?: number
+  /** Where code is watched, from the root of the repository; our own by default. */
+  readonly folders?: readonly string[]
+  /** Takes an input that failed, and says where it is; into the corpus by default. */
+  readonly keep?: (input: Buffer) => string
 }
 
 export interface FuzzProgress {
@@ -51,7 +57,10 @@ interface Known {
 export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const { target, onProgress, progressMs } = options
   const random = seededRandom(options.seed)
-  const coverage = new Coverage(target.libraries)
+  const { maxInputs = Infinity, maxFailures = MAX_FAILURES, folders = ['packages'] } = options
+  const { keep = (input) => keepInput(target.name, 'failed', input) } = options
+  const libraries = (target.libraries ?? []).map((name) => `node_modules/${name}`)
+  const coverage = new Coverage([...folders, ...libraries])
   const judge = new Judge(target, await target.open())
   const watchdog = new Watchdog(target.name, target.maxBytes)
   const dictionary = target.dictionary.map((word) => Buffer.from(word))
@@ -69,7 +78,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   }
   const fail = async (input: Buffer, failure: NonNullable<Failure>): Promise<void> => {
     const smallest = await shrink(input, failure, feed, random)
-    found.push({ path: keepInput(target.name, 'failed', smallest), reason: failure.reason })
+    found.push({ path: keep(smallest), reason: failure.reason })
   }
   /** One look for all of them, and one for each only when they reached something new together. */
   const tryBatch = async (batch: readonly Buffer[]): Promise<void> => {
@@ -101,7 +110,8 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     ...readCorpus(target.name).map(({ input }) => input),
     ...fc.sample(target.inputs, { numRuns: FIRST_INPUTS, seed: options.seed }),
   ]
-  const isOver = (): boolean => performance.now() >= endMs || found.length >= MAX_FAILURES
+  const isOver = (): boolean =>
+    performance.now() >= endMs || inputs >= maxInputs || found.length >= maxFailures
   try {
     while (!isOver()) {
       const batch = Array.from({ length: BATCH }, () => queue.shift() ?? next())
