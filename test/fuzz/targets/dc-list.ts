@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import * as fc from 'fast-check'
-import { MAX_PUBLISHED_ADDRESSES, parseProxyConfig } from '#primary/telegram/proxy-config'
+import ipaddr from 'ipaddr.js'
+import { chooseReach, MAX_PUBLISHED_ADDRESSES, parseProxyConfig } from '#primary/telegram/proxy-config'
 import { stateless, type Target } from '../target.ts'
+
+const SOURCE = 'https://core.telegram.org/getProxyConfig'
 
 const line = (): fc.Arbitrary<string> =>
   fc.oneof(
@@ -32,10 +35,11 @@ export const dcList: Target = {
   open: () =>
     stateless((input) => {
       for (const family of [4, 6] as const) {
-        const { addresses, refused } = parseProxyConfig(input.toString(), family)
+        const { addresses, refused } = parseProxyConfig(input.toString(), family, chooseReach(SOURCE))
         assert.ok(addresses.length <= MAX_PUBLISHED_ADDRESSES && refused >= 0)
         for (const { host, port } of addresses) {
           assert.equal(isIP(host), family)
+          assert.equal(ipaddr.process(host).range(), 'unicast')
           assert.ok(!host.includes('%') && port >= 1 && port <= 65_535)
         }
       }
