@@ -4,10 +4,12 @@
  *
  *   Int32 cells   | number of the input, 0 between two | its length |, then its bytes
  */
+import { writeSync } from 'node:fs'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { keepInput } from './corpus.ts'
 
 const HEADER_BYTES = 8
+const STDERR = 2
 const CHECK_MS = 1000
 /** The limits of the targets are far below. */
 const HANG_CHECKS = 20
@@ -59,7 +61,8 @@ function watch({ target, memory }: Watched): void {
     last = number
     if (checks < HANG_CHECKS) return
     const input = Buffer.from(new Uint8Array(memory, HEADER_BYTES, Atomics.load(cells, 1)))
-    process.stderr.write(`${target}: an input does not end, kept as ${keepInput(target, 'failed', input)}\n`)
+    // The streams of a thread go through the main one, which does not listen any more.
+    writeSync(STDERR, `${target}: an input does not end, kept as ${keepInput(target, 'failed', input)}\n`)
     process.kill(process.pid, 'SIGKILL') // the other thread would not hear of anything else
   }, CHECK_MS)
 }
