@@ -8,6 +8,7 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { HostPort } from '#shared/dc'
+import { showUrl } from '#shared/show-url'
 
 /** Sites move; a longer chain is a loop or a game. */
 const MAX_REDIRECTS = 3
@@ -55,13 +56,6 @@ export async function httpGet(url: string, options: HttpGetOptions): Promise<Htt
     const reason = limit.aborted ? `timed out after ${options.timeoutMs} ms` : describeError(cause)
     throw new Error(`cannot get ${showUrl(url)}: ${reason}`, { cause })
   }
-}
-
-/** What a log may show of a URL: no credentials, and no query, which can hold a token. */
-export function showUrl(url: string): string {
-  const parsed = URL.parse(url)
-  if (parsed === null) return 'something that is no URL'
-  return `${parsed.protocol}//${parsed.host}${parsed.pathname}${parsed.search === '' ? '' : '?…'}`
 }
 
 async function getOnce(url: URL, options: HttpGetOptions, signal: AbortSignal): Promise<HttpAnswer> {

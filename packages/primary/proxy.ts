@@ -156,6 +156,7 @@ export class RunningProxy {
     })
     this.#outputs = new Outputs({
       config,
+      allowedHosts: () => this.#config.apiAllowedHosts,
       families: listFamilies({
         ...this.#state.sources,
         dcAddresses: () => this.#routing.dcAddresses,

@@ -22,6 +22,8 @@ export interface ProxyConfig {
   readonly apiBindTo: HttpAddress | null
   /** What write calls of the API have to show; null: there are none. */
   readonly apiToken: string | null
+  /** Host names, in small letters, under which the API may be asked besides those that nobody else can have; `*` is all. */
+  readonly apiAllowedHosts: readonly string[]
   /** In front of every path of the API: begins with a slash and ends without, or is empty. */
   readonly apiPathPrefix: string
   /** Absolute path of the file that keeps totals over restarts, or null. */

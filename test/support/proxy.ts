@@ -168,6 +168,7 @@ export function defaultConfig(options: TestProxyOptions): ProxyConfig {
     proxyProtocolTrusted: ['0.0.0.0/0', '::/0'],
     apiBindTo: loopback,
     apiToken: null,
+    apiAllowedHosts: [],
     apiPathPrefix: '',
     stateFile: null,
     concurrency: 8192,

@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -5,10 +6,8 @@ import { join, resolve } from 'node:path'
 import { readConfig, type ReadConfig } from '#primary/config/read'
 import type { ConfigWarning } from '#primary/config/warning'
 import { formatConfigError, UsageError } from '#primary/exit'
+import { type Exposure, findExposure, ownUid } from '#primary/file-exposure'
 import { ConfigError, OperatorError } from '#shared/errors'
-
-/** Group and others. */
-const OTHERS_MAY_READ = 0o044
 
 export interface ConfigFile extends ReadConfig {
   /** Absolute. */
@@ -23,13 +22,16 @@ export interface ConfigFile extends ReadConfig {
  */
 export async function readConfigFile(path: string): Promise<ConfigFile> {
   const absolute = resolve(path.startsWith('~/') ? join(homedir(), path.slice(2)) : path)
-  const { text, mode } = await readWithMode(absolute).catch((error: unknown) => {
+  const { text, stats } = await readWithStats(absolute).catch((error: unknown) => {
     throw explainUnreadable(path, error)
   })
   try {
     const read = readConfig(text, { fileName: path })
-    const exposed = read.holdsSecret && (mode & OTHERS_MAY_READ) !== 0
-    const warnings = exposed ? [warnOfMode(path, mode), ...read.warnings] : read.warnings
+    const exposure = findExposure(stats, ownUid())
+    const isHarmless = exposure === null || (exposure.others === 'read' && !read.holdsSecret)
+    const warnings = isHarmless
+      ? read.warnings
+      : [warnOfMode(path, exposure, read.holdsSecret), ...read.warnings]
     return { ...read, warnings, path: absolute }
   } catch (error) {
     if (error instanceof ConfigError)
@@ -38,21 +40,21 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   }
 }
 
-async function readWithMode(path: string): Promise<{ text: string; mode: number }> {
+async function readWithStats(path: string): Promise<{ text: string; stats: Stats }> {
   const file = await open(path, 'r')
   try {
-    return { text: await file.readFile('utf8'), mode: (await file.stat()).mode }
+    return { text: await file.readFile('utf8'), stats: await file.stat() }
   } finally {
     await file.close()
   }
 }
 
-function warnOfMode(path: string, mode: number): ConfigWarning {
-  const found = `mode ${(mode & 0o777).toString(8).padStart(4, '0')}`
+function warnOfMode(path: string, { others, mode }: Exposure, holdsSecret: boolean): ConfigWarning {
+  const what = holdsSecret ? 'this file and the secrets in it' : 'this file'
   return {
     kind: 'unwise',
     path: '',
-    expected: `others on this host can read this file and the secrets in it (${found}): chmod 600 ${path}`,
+    expected: `others on this host can ${others} ${what} (mode ${mode}): chmod 600 ${path}`,
   }
 }
 

@@ -32,9 +32,18 @@ const FLAG_OF_PATH: Readonly<Record<string, string>> = {
  * @throws UsageError for what is no number, address or duration at all; OperatorError for values that cannot be
  */
 export async function runSimpleRun(options: SimpleRunOptions): Promise<ExitCode> {
+  hideArguments(options.bindTo)
   const read = readFlags(options)
   const level = read.config.debug ? 'debug' : 'info'
   return serve({ ...read, path: null }, { log: { level, destination: STDOUT, pretty: false } })
+}
+
+/**
+ * The secret stands on the command line, as the reference has it, where everybody on the host could read it for as long as
+ * the process lives. A title takes the place of the arguments in the list of processes.
+ */
+function hideArguments(bindTo: string): void {
+  process.title = `mtg-multi simple-run ${bindTo}`
 }
 
 /** The configuration that the flags make. */

@@ -46,6 +46,7 @@ export function buildConfig(
     proxyProtocolTrusted: values['proxy-protocol-trusted'],
     apiBindTo: values['api-bind-to'],
     apiToken: values['api-token'],
+    apiAllowedHosts: values['api-allowed-hosts'],
     apiPathPrefix: values['api-path-prefix'],
     stateFile: values['state-file'],
     concurrency: values.concurrency,

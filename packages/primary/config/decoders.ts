@@ -1,4 +1,5 @@
 import type { PreferIp } from '#shared/dc'
+import { isHostName } from '#shared/secret'
 
 import { describeValue } from './describe.ts'
 
@@ -68,6 +69,14 @@ export const decodeHttpPath: Decoder<string> = (found) => {
 export const decodeHttpPathPrefix: Decoder<string> = (found) => {
   const decoded = decodeHttpPath(found)
   return decoded.ok && decoded.value === '/' ? { ok: true, value: '' } : decoded
+}
+
+/** A name as it stands in the Host header of a request, without the port; `*` for all. */
+export const decodeAllowedHost: Decoder<string> = (found) => {
+  const name = typeof found === 'string' ? found.toLowerCase().replace(/\.$/, '') : ''
+  return name === '*' || isHostName(name)
+    ? { ok: true, value: name }
+    : fail('expected a host name without a port, such as "stats.example.com", or "*" for every name')
 }
 
 export const decodeMetricPrefix: Decoder<string> = (found) =>

@@ -41,7 +41,8 @@ export function formatDns(dns: DnsConfig): string {
     case 'system':
       return SYSTEM
     case 'https':
-      return `https://${formatHostPort(dns)}${dns.path}`
+      // A paid resolver knows its customers by what stands in the query.
+      return `https://${formatHostPort(dns)}${dns.path.replace(/\?[^]*$/, '?…')}`
     case 'udp':
     case 'tls':
       return `${dns.kind}://${formatHostPort(dns)}`

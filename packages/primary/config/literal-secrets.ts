@@ -3,16 +3,24 @@ import { isOutside } from './outside-text.ts'
 
 /** Keys whose texts are secrets, apart from those that say where the secret is to be had. */
 const SECRET_KEYS: readonly ConfigKey[] = ['secret', 'secrets', 'api-token']
-/** Keys whose texts may hold a password. */
+/** Keys whose texts may hold a password before the host. */
 const PROXY_KEYS: readonly ConfigKey[] = ['network.proxies', 'dc-routes']
+/** And those whose query may hold a token as well. */
+const URL_KEYS: readonly ConfigKey[] = [
+  'network.dns',
+  'defense.blocklist.urls',
+  'defense.allowlist.urls',
+  'defense.doppelganger.urls',
+]
 
 /** Whether the file itself holds what others must not read, for a warning when they can. */
 export function holdsLiteralSecret(found: ReadonlyMap<ConfigKey, { readonly value: unknown }>): boolean {
-  const proxies = PROXY_KEYS.flatMap((key) => collectTexts(found.get(key)?.value))
+  const textsOf = (keys: readonly ConfigKey[]): string[] =>
+    keys.flatMap((key) => collectTexts(found.get(key)?.value))
   return (
-    SECRET_KEYS.some((key) =>
-      collectTexts(found.get(key)?.value).some((text) => text !== '' && !isOutside(text)),
-    ) || proxies.some((url) => url.includes('@'))
+    textsOf(SECRET_KEYS).some((text) => text !== '' && !isOutside(text)) ||
+    textsOf(PROXY_KEYS).some((url) => url.includes('@')) ||
+    textsOf(URL_KEYS).some((url) => /[@?]/.test(url))
   )
 }
 

@@ -6,9 +6,9 @@ import type { SiteRoute } from '#shared/dial/dial-site'
 import type { Resolver } from '#shared/dial/resolver'
 import type { FrontProbeResult, VisitResult } from '#shared/front-probe'
 import { LoopGuard } from '#shared/loop-guard'
+import { showUrl } from '#shared/show-url'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import { listFrontTargets, type FrontTarget } from '../doctor/front-targets.ts'
-import { showUrl } from '../http-client.ts'
 import type { TaskPool } from '../task-pool.ts'
 import { Knowledge } from './knowledge.ts'
 import { scoutPages } from './scout.ts'
@@ -184,13 +184,10 @@ export class Ganger {
   async #visit(url: string, plan: Plan, signal: AbortSignal): Promise<VisitResult> {
     const { hostname, port } = new URL(url)
     const { timeoutMs } = plan
-    const where = showUrl(url)
-    return this.#attempt<VisitResult>(where, signal, async () => {
+    return this.#attempt(showUrl(url), signal, async () => {
       const host = hostname.replace(/^\[|\]$/g, '')
       const addresses = await this.#resolve(host, Number(port) || HTTPS_PORT, timeoutMs, signal)
-      const route = this.#route(plan)
-      const page = await this.#options.tasks.run('visit-page', { url, addresses, route, timeoutMs })
-      return page.ok ? page : { ok: false, reason: `${where}: ${page.reason}` }
+      return this.#options.tasks.run('visit-page', { url, addresses, route: this.#route(plan), timeoutMs })
     })
   }
 

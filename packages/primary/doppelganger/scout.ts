@@ -1,5 +1,5 @@
 import type { VisitResult } from '#shared/front-probe'
-import { showUrl } from '../http-client.ts'
+import { showUrl } from '#shared/show-url'
 
 /** Sites move; a longer chain is a loop or a game. */
 const MAX_REDIRECTS = 3

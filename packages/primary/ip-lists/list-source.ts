@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { IpListSource } from '#shared/config'
 import type { CompiledSource, NetworkSet } from '#shared/ip-list'
-import { showUrl } from '../http-client.ts'
+import { showUrl } from '#shared/show-url'
 import type { TaskPool } from '../task-pool.ts'
 import { type FetchList, MAX_SOURCE_BYTES, type Validators } from './fetch-list.ts'
 import type { ListCache } from './list-cache.ts'

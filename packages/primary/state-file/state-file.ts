@@ -1,6 +1,8 @@
+import type { Stats } from 'node:fs'
 import { readFile, rename, stat } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { OperatorError } from '#shared/errors'
+import { findExposure, ownUid } from '../file-exposure.ts'
 import { OwnerLock } from './owner-lock.ts'
 import { formatTotals, parseTotals, type Totals } from './totals.ts'
 import { writeAtomically } from './write-atomically.ts'
@@ -120,8 +122,15 @@ async function takeLock(path: string): Promise<OwnerLock> {
 }
 
 async function readTotals({ path, log }: StateFileOptions): Promise<ReadonlyMap<string, Totals>> {
-  const text = await readIfThere(path)
-  if (text === null) return new Map()
+  const found = await readIfThere(path)
+  if (found === null) return new Map()
+  const { text, stats } = found
+  const exposure = findExposure(stats, ownUid())
+  if (exposure !== null)
+    log.warn(
+      { file: path, mode: exposure.mode },
+      `others on this host can ${exposure.others} the state file: chmod 600 ${path}`,
+    )
   const totals = parseTotals(text)
   if (totals !== null) return totals
   const aside = `${path}.broken-${Date.now()}`
@@ -130,11 +139,11 @@ async function readTotals({ path, log }: StateFileOptions): Promise<ReadonlyMap<
   return new Map()
 }
 
-/** null when there is no such file; empty when it is too large to be ours. */
-async function readIfThere(path: string): Promise<string | null> {
+/** null when there is no such file; empty text when it is too large to be ours. */
+async function readIfThere(path: string): Promise<{ text: string; stats: Stats } | null> {
   try {
-    const { size } = await stat(path)
-    return size > MAX_FILE_BYTES ? '' : await readFile(path, 'utf8')
+    const stats = await stat(path)
+    return { stats, text: stats.size > MAX_FILE_BYTES ? '' : await readFile(path, 'utf8') }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
     throw error

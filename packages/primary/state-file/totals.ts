@@ -21,11 +21,14 @@ const VERSION = 1
 export function addTotals(a: Totals, b: Totals): Totals {
   const seenMs = Math.max(a.lastSeenMs ?? 0, b.lastSeenMs ?? 0)
   return {
-    bytesIn: a.bytesIn + b.bytesIn,
-    bytesOut: a.bytesOut + b.bytesOut,
+    bytesIn: addCounts(a.bytesIn, b.bytesIn),
+    bytesOut: addCounts(a.bytesOut, b.bytesOut),
     lastSeenMs: seenMs === 0 ? null : seenMs,
   }
 }
+
+/** Beyond 9 PB a double is no exact count any more, and the file would not be taken for ours again. */
+const addCounts = (a: number, b: number): number => Math.min(a + b, Number.MAX_SAFE_INTEGER)
 
 /** A line for each user, so that people can read it and `diff` shows who has changed. */
 export function formatTotals(users: ReadonlyMap<string, Totals>): string {
@@ -73,4 +76,6 @@ function parseJson(text: string): unknown {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+/** We write no minus zero, and it would be another zero when it is read. */
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)

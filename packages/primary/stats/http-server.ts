@@ -52,8 +52,10 @@ export function createHttpServer(onError: (error: unknown) => void, pathPrefix =
   // Bodies are not read: without this a content type unknown to Fastify would turn a 405 into a 415.
   server.removeAllContentTypeParsers()
   server.addContentTypeParser('*', (_request, _payload, done) => done(null))
-  // Numbers of a moment ago are wrong numbers, and so is an error of a moment ago.
-  server.addHook('onRequest', (_request, reply, done) => {
+  server.addHook('onRequest', (request, reply, done) => {
+    // One that is no media type at all would be refused before anybody says that the method is.
+    delete request.headers['content-type']
+    // Numbers of a moment ago are wrong numbers, and so is an error of a moment ago.
     void reply.header('Cache-Control', 'no-store')
     done()
   })

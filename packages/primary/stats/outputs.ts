@@ -13,6 +13,8 @@ import { startStatsd, type Statsd } from './statsd.ts'
 
 export interface OutputsOptions {
   readonly config: Pick<ProxyConfig, 'apiBindTo' | 'apiPathPrefix' | 'stats'>
+  /** `api-allowed-hosts`; it follows reloads. */
+  readonly allowedHosts: () => readonly string[]
   readonly families: readonly SampledFamily[]
   readonly histograms: HistogramSums
   readonly snapshot: () => StatsSnapshot
@@ -46,7 +48,7 @@ export class Outputs {
 
   /** @throws OperatorError when an address cannot be had */
   async start(): Promise<void> {
-    const { config, families, histograms, snapshot, ready, upstreams, log } = this.#options
+    const { config, allowedHosts, families, histograms, snapshot, ready, upstreams, log } = this.#options
     const { prometheus, statsd } = config.stats
     if (config.apiBindTo !== null) {
       this.#api = await startStatsApi({
@@ -56,6 +58,7 @@ export class Outputs {
         snapshot,
         ready,
         upstreams,
+        hosts: { allowed: allowedHosts, log },
         onError: (error) => log.error({ error: String(error) }, 'stats API server error'),
       })
     }
@@ -65,6 +68,7 @@ export class Outputs {
         families,
         histograms,
         version: programVersion(),
+        hosts: { allowed: allowedHosts, log },
         onError: (error) => log.error({ error: String(error) }, 'Prometheus exporter error'),
       })
     }

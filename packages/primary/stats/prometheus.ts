@@ -7,6 +7,7 @@ import type { StatsConfig } from '#shared/config'
 import { HISTOGRAMS, type HistogramSums } from '#shared/state/histogram'
 
 import type { SampledFamily } from './families.ts'
+import { type HostCheckOptions, refuseForeignHosts } from './host-check.ts'
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
 import { registerHistogram } from './prometheus-histogram.ts'
 
@@ -16,6 +17,8 @@ export interface PrometheusOptions {
   readonly histograms: HistogramSums
   /** Of the program. */
   readonly version: string
+  /** Which names a request may be for, where it comes over loopback; absent in tests of other things: all. */
+  readonly hosts?: Pick<HostCheckOptions, 'allowed' | 'log'>
   /** An error while collecting: the scraper gets status 500. */
   readonly onError?: (error: unknown) => void
 }
@@ -26,6 +29,8 @@ export function startPrometheus(options: PrometheusOptions): Promise<RunningHttp
   const registry = buildRegistry(options)
   const ofProcess = processRegistry()
   const server = createHttpServer(options.onError ?? (() => {}))
+  if (options.hosts !== undefined)
+    refuseForeignHosts(server, { address: config.bindTo, onLoopbackOnly: true, ...options.hosts })
   serveReadOnly(server, '/*', async (request, reply) => {
     if (!isServed(request.url, config.httpPath)) return reply.callNotFound()
     const text = `${await registry.metrics()}\n${await ofProcess.metrics()}`

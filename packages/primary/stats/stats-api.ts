@@ -5,6 +5,7 @@ import { sharedNowMs } from '#shared/hand-off'
 import type { UpstreamSnapshot } from '#shared/dial/upstream-state'
 
 import { DESCRIPTION_PATH, describeRoutes, ROUTE_SCHEMAS } from './api-description.ts'
+import { type HostCheckOptions, refuseForeignHosts } from './host-check.ts'
 import { createHttpServer, listenHttp, serveReadOnly, type RunningHttpServer } from './http-server.ts'
 import { formatStats, type StatsSnapshot } from './stats-json.ts'
 import { answerUpstreams, UPSTREAMS_PATH } from './upstreams-route.ts'
@@ -21,6 +22,8 @@ export interface StatsApiOptions {
   readonly ready: () => boolean
   /** The ways to Telegram. */
   readonly upstreams?: () => readonly UpstreamSnapshot[]
+  /** Which names a request may be for; absent in tests of other things: all. */
+  readonly hosts?: Pick<HostCheckOptions, 'allowed' | 'log'>
   /** An error in one of the functions above: the client gets status 500. */
   readonly onError?: (error: unknown) => void
 }
@@ -29,6 +32,7 @@ export interface StatsApiOptions {
 export async function startStatsApi(options: StatsApiOptions): Promise<RunningHttpServer> {
   const { pathPrefix = '', version = '' } = options
   const server = createHttpServer(options.onError ?? (() => {}), pathPrefix)
+  if (options.hosts !== undefined) refuseForeignHosts(server, { address: options.address, ...options.hosts })
   await describeRoutes(server, pathPrefix, version)
   server.addHook('onRequest', (_request, reply, done) => {
     void reply.header('Link', `<${pathPrefix}${DESCRIPTION_PATH}>; rel="service-desc"`) // RFC 8631

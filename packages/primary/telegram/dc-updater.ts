@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { DcTable, HostPort } from '#shared/dc'
 import { httpGet } from '../http-client.ts'
 import type { HttpDial } from './http-dial.ts'
-import { parseProxyConfig, PUBLISHED_DC } from './proxy-config.ts'
+import { chooseReach, parseProxyConfig, PUBLISHED_DC } from './proxy-config.ts'
 
 export interface PublishedUrls {
   readonly ipv4: string
@@ -88,8 +88,8 @@ export class DcUpdater {
       })
       if (signal.aborted) return false
       if (status !== 200) throw new Error(`cannot get ${url}: status ${status}`)
-      const { addresses, refused } = parseProxyConfig(body.toString('latin1'), family)
-      if (refused > 0) log.warn({ url, refused }, 'published addresses of data centres that are none')
+      const { addresses, refused } = parseProxyConfig(body.toString('latin1'), family, chooseReach(url))
+      if (refused > 0) log.warn({ url, refused }, 'published addresses of data centres that cannot be')
       if (addresses.length === 0)
         throw new Error(`cannot get ${url}: no address of DC ${PUBLISHED_DC} in the answer`)
       this.#known.set(family, addresses)

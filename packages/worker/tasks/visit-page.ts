@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
 import type { VisitResult, VisitTask } from '#shared/front-probe'
+import { showUrl } from '#shared/show-url'
 import { RecordType } from '../fake-tls/record.ts'
 import { describeFailure, openTapped } from './open-tapped.ts'
 import { listFlightRecords, type TappedRecord } from './record-tap.ts'
@@ -55,7 +56,7 @@ export default async function visitPage({
       tap.destroy()
     }
   } catch (error) {
-    return { ok: false, reason: describeFailure(error, signal, timeoutMs) }
+    return { ok: false, reason: `${showUrl(url)}: ${describeFailure(error, signal, timeoutMs)}` }
   }
 }
 

@@ -184,6 +184,12 @@ test('secrets that others on this host can read are worth a warning', async (t) 
     assert.deepEqual(await check('c.toml', mode), [
       `others on this host can read this file and the secrets in it (mode ${mode}): chmod 600 ${join(cwd, 'c.toml')}`,
     ])
+  assert.deepEqual(await check('c.toml', '0666'), [
+    `others on this host can read and change this file and the secrets in it (mode 0666): chmod 600 ${join(cwd, 'c.toml')}`,
+  ])
+  assert.deepEqual(await check('outside.toml', '0622'), [
+    `others on this host can change this file (mode 0622): chmod 600 ${join(cwd, 'outside.toml')}`,
+  ])
   assert.deepEqual(await check('c.toml', '0600'), [])
   assert.deepEqual(await check('outside.toml', '0644'), [])
 })

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
 
 import { buildClientHello } from '../../support/client-hello.ts'
-import { connectFakeTls, connectRaw } from '../../support/faketls-client.ts'
+import { connectFakeTls, connectRaw, type FakeTlsClient, FakeTlsError } from '../../support/faketls-client.ts'
 import { startStreamDc } from '../../support/stream-dc.ts'
 import { startFakeSocks } from '../doctor/fake-socks.ts'
-import { makeDirectory, type Program, startProgram } from './run-program.ts'
+import { makeDirectory, Program, startProgram } from './run-program.ts'
 import { findFreePort } from '../../support/free-port.ts'
 
 const timeout = 60_000
@@ -115,6 +117,17 @@ async function exchange(port: number, bytes: Buffer | string): Promise<string> {
 const get = (port: number, path: string, header = ''): Promise<string> =>
   exchange(port, `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${header}\r\n`)
 
+/** A thread that died is replaced; until then connections fail. */
+async function connectOnceServed(port: number, secret: string): Promise<FakeTlsClient> {
+  for (;;) {
+    try {
+      return await connectFakeTls({ port, secret, dc: 2 })
+    } catch (error) {
+      if (!(error instanceof FakeTlsError)) throw error
+    }
+  }
+}
+
 async function reload(program: Program, path: string, text: string, expected: string): Promise<void> {
   const seen = program.stdout.length
   writeFileSync(path, text)
@@ -183,7 +196,13 @@ api-bind-to = "127.0.0.1:${apiPort}"
 api-token = "env:SECRECY_TOKEN"
 concurency = 5
 domain-fronting = { host = "127.0.0.1", port = ${deadPort} }
+network.dns = "https://127.0.0.1:${deadPort}/dns-query?key=${TOKEN}"
 network.proxies = ["socks5://user:${PASSWORD}@127.0.0.1:${socks.port}"]
+defense.blocklist = { enabled = true, urls = [
+  "http://user:${PASSWORD}@127.0.0.1:${deadPort}/list?token=${TOKEN}",
+  "http://127.0.0.1:${apiPort}/none?token=${TOKEN}#${TOKEN}",
+] }
+defense.doppelganger = { learn-front = false, urls = ["https://user:${PASSWORD}@127.0.0.1:${deadPort}/?key=${TOKEN}"] }
 stats.prometheus = { enabled = true, bind-to = "127.0.0.1:${metricsPort}" }
 dc = { 2 = ["127.0.0.1:${dc.port}"], 3 = ["127.0.0.1:${deadPort}"] }
 performance.workers = 2
@@ -272,6 +291,9 @@ test('what is said about a configuration, good or wrong, shows no secret of it',
   const good = `bind-to = "127.0.0.1:1"
 api-token = "${TOKEN}"
 network.proxies = ["socks5://user:${PASSWORD}@127.0.0.1?open_threshold=${PASSWORD}"]
+network.dns = "https://127.0.0.1/dns-query?key=${TOKEN}"
+defense.blocklist.urls = ["https://user:${PASSWORD}@127.0.0.1/list?token=${TOKEN}#${TOKEN}"]
+defense.doppelganger.urls = ["https://user:${PASSWORD}@127.0.0.1/?key=${TOKEN}#${TOKEN}"]
 [secrets]
 text = "${hex(KEYS.text)}"
 list = ["${base64url(KEYS.list)}", "env:SECRECY_USER"]
@@ -305,4 +327,62 @@ table = { secret = "file:good.txt", secrte = "${hex(KEYS.bad)}" }
       assertHoldsNoSecret({ [args.join(' ')]: said })
     }
   }
+})
+
+test('what the threads held is not in what is told of their deaths', { timeout }, async (t) => {
+  setVariables(t)
+  const dc = await startStreamDc({ mode: 'echo' })
+  t.after(() => dc.close())
+  const port = await findFreePort()
+  const text = `debug = true
+bind-to = "127.0.0.1:${port}"
+api-token = "${TOKEN}"
+network.proxies = ["socks5://user:${PASSWORD}@127.0.0.1:1", ""]
+performance.workers = 1
+dc = { 2 = ["127.0.0.1:${dc.port}"] }
+[secrets]
+text = "${hex(KEYS.text)}"
+env = "env:SECRECY_USER"
+`
+  const cwd = makeDirectory(t, { 'config.toml': text })
+  const main = fileURLToPath(new URL('faulty-program.ts', import.meta.url))
+  const child = spawn(process.execPath, [main, 'config.toml'], { cwd })
+  t.after(() => child.kill('SIGKILL'))
+  const program = new Program(child)
+  child.stdout.setEncoding('latin1')
+  child.stderr.setEncoding('latin1')
+  await program.waitFor('"listening"')
+  for (const [at, fault] of ['throw', 'reject', 'exit', 'out-of-memory'].entries()) {
+    // A connection of each user is open when its thread dies.
+    for (const user of ['text', 'env'] as const) {
+      const client = await connectOnceServed(port, hex(KEYS[user]))
+      client.ended.catch(() => {})
+      t.after(() => client.destroy())
+    }
+    child.stdin.write(`${fault} 0\n`)
+    while (program.stdout.split('worker thread died').length < at + 2) await once(child.stdout, 'data')
+  }
+  child.stdin.end()
+  assert.equal(await program.exit(), 0)
+  for (const reason of ['injected throw', 'injected rejection'])
+    assert.ok(program.stdout.includes(reason), program.stdout)
+  assertHoldsNoSecret({ stdout: program.stdout, stderr: program.stderr })
+})
+
+test('simple-run takes its secrets out of the list of processes', { timeout }, async (t) => {
+  const address = `127.0.0.1:${await findFreePort()}`
+  const flags = ['--debug', '--socks5-proxy', `socks5://user:${PASSWORD}@127.0.0.1:1`]
+  const program = startRaw(t, ['simple-run', ...flags, address, hex(KEYS.text)], makeDirectory(t))
+  await program.waitFor('"listening"')
+  const pid = program.child.pid ?? 0
+  const files = [
+    `/proc/${pid}/cmdline`,
+    `/proc/${pid}/comm`,
+    ...readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/comm`),
+  ]
+  const seen = files.map((file) => readFileSync(file, 'latin1')).join('\n')
+  program.child.kill('SIGTERM')
+  assert.equal(await program.exit(), 0)
+  assert.ok(seen.startsWith(`mtg-multi simple-run ${address}`), seen)
+  assertHoldsNoSecret({ processes: seen, stdout: program.stdout, stderr: program.stderr })
 })

@@ -57,6 +57,7 @@ test('a secret and an address are enough, and everything else has its default', 
     proxyProtocolTrusted: ['0.0.0.0/0', '::/0'],
     apiBindTo: null,
     apiToken: null,
+    apiAllowedHosts: [],
     apiPathPrefix: '',
     stateFile: null,
     concurrency: 8192,
@@ -132,6 +133,7 @@ proxy-protocol-listener = true
 proxy-protocol-trusted = "10.1.2.3/8"
 api-bind-to = "unix:/run/api.sock"
 api-token = "0123456789abcdef"
+api-allowed-hosts = ["Stats.Example.com.", "panel"]
 api-path-prefix = "mtg"
 state-file = "/var/state"
 concurrency = 3
@@ -216,6 +218,7 @@ anna = "${SECRET}"
       proxyProtocolTrusted: ['10.0.0.0/8'],
       apiBindTo: { path: '/run/api.sock' },
       apiToken: '0123456789abcdef',
+      apiAllowedHosts: ['stats.example.com', 'panel'],
       apiPathPrefix: '/mtg',
       stateFile: '/var/state',
       concurrency: 3,

@@ -157,6 +157,7 @@ test('the example of the reference has every key that is not ours alone', () => 
       'reuse-port',
       'proxy-protocol-trusted',
       'api-token',
+      'api-allowed-hosts',
       'api-path-prefix',
       'state-file',
       'shutdown-timeout',

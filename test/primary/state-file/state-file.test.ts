@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
   createReadStream,
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -63,6 +64,20 @@ test("what is saved is there at the next start; the file is its owner's alone, a
   await second.close(second.restored)
 })
 
+test('a file that others can read is told of, and is ours alone after the next save', async (t) => {
+  const fixture = prepare(t)
+  writeFileSync(fixture.path, formatTotals(ANNA))
+  chmodSync(fixture.path, 0o644)
+  const first = await StateFile.open(fixture)
+  assert.deepEqual(first.restored, ANNA)
+  await first.close(MORE)
+  await (await StateFile.open(fixture)).close(MORE)
+  assert.deepEqual(fixture.logged(), [
+    `others on this host can read the state file: chmod 600 ${fixture.path}`,
+  ])
+  assert.equal(statSync(fixture.path).mode & 0o777, 0o600)
+})
+
 test('while nothing changes nothing is written', async (t) => {
   const fixture = prepare(t)
   const file = await StateFile.open(fixture)
@@ -95,7 +110,7 @@ for (const [what, text] of [
 ] as const) {
   test(`a file that is ${what} is set aside with a warning, and counting begins at 0`, async (t) => {
     const fixture = prepare(t)
-    writeFileSync(fixture.path, text)
+    writeFileSync(fixture.path, text, { mode: 0o600 })
     const file = await StateFile.open(fixture)
     assert.deepEqual(file.restored, new Map())
     const [aside] = readdirSync(fixture.directory).filter((name) => name.includes('.broken-'))

@@ -82,3 +82,10 @@ test('totals are added, and the later time counts', () => {
   })
   assert.deepEqual(addTotals(NOTHING, NOTHING), NOTHING)
 })
+
+test('what is added up stays a count that can be read again', () => {
+  const most = { bytesIn: Number.MAX_SAFE_INTEGER, bytesOut: Number.MAX_SAFE_INTEGER - 1, lastSeenMs: null }
+  const sum = addTotals(most, { bytesIn: 5, bytesOut: 5, lastSeenMs: 7 })
+  const users = new Map([['anna', sum]])
+  assert.deepEqual(parseTotals(formatTotals(users)), users)
+})

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { MAX_PUBLISHED_ADDRESSES, parseProxyConfig } from '#primary/telegram/proxy-config'
+import {
+  chooseReach,
+  MAX_PUBLISHED_ADDRESSES,
+  parseProxyConfig as parse,
+  type PublishedAddresses,
+} from '#primary/telegram/proxy-config'
+
+const SOURCE = 'https://core.telegram.org/getProxyConfig'
+const parseProxyConfig = (body: string, family: 4 | 6, url = SOURCE): PublishedAddresses =>
+  parse(body, family, chooseReach(url))
 
 test('addresses of DC 203 are taken, those of middle proxies are not', () => {
   const body = `# force_probability 10 10
@@ -49,6 +58,30 @@ test('what is no address is refused and counted', () => {
     assert.deepEqual(parseProxyConfig(`proxy_for 203 ${text};`, 6), { addresses: [], refused: 1 }, text)
 })
 
+test('a place on the Internet cannot send us into networks of our own; a server in one of them can', () => {
+  const inside: [address: string, family: 4 | 6][] = [
+    ['127.0.0.1', 4],
+    ['10.1.2.3', 4],
+    ['192.168.0.1', 4],
+    ['169.254.169.254', 4],
+    ['100.64.0.1', 4],
+    ['0.0.0.0', 4],
+    ['224.0.0.1', 4],
+    ['[::1]', 6],
+    ['[fd00::1]', 6],
+    ['[fe80::1]', 6],
+    ['[::ffff:127.0.0.1]', 6],
+    ['[64:ff9b::7f00:1]', 6],
+  ]
+  for (const [address, family] of inside) {
+    const line = `proxy_for 203 ${address}:443;`
+    for (const url of [SOURCE, 'https://91.105.192.100/', 'https://[2a0a:f280::1]/'])
+      assert.deepEqual(parseProxyConfig(line, family, url), { addresses: [], refused: 1 }, address)
+    for (const url of ['http://127.0.0.1:1/', 'http://[::1]/', 'http://10.0.0.1/'])
+      assert.equal(parseProxyConfig(line, family, url).addresses.length, 1, address)
+  }
+})
+
 test('lines of another shape say nothing', () => {
   for (const line of [
     'proxy_for 203 1.2.3.4:443',
@@ -60,7 +93,7 @@ test('lines of another shape say nothing', () => {
 })
 
 test('there are never more than a table has room for', () => {
-  const lines = Array.from({ length: 100 }, (_, at) => `proxy_for 203 10.0.0.${at}:443;`)
+  const lines = Array.from({ length: 100 }, (_, at) => `proxy_for 203 91.105.192.${at}:443;`)
   const { addresses, refused } = parseProxyConfig(lines.join('\n'), 4)
   assert.deepEqual([addresses.length, refused], [MAX_PUBLISHED_ADDRESSES, 100 - MAX_PUBLISHED_ADDRESSES])
 })

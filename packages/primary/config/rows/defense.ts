@@ -1,4 +1,5 @@
 import type { IpListSource, Pacing, RefuseAction } from '#shared/config'
+import { showUrl } from '#shared/show-url'
 import { MIN_REPLAY_BYTES } from '#shared/state/replay-set'
 
 import { decodeByteSize } from '../byte-size.ts'
@@ -129,7 +130,8 @@ export const DEFENSE_ROWS: Rows<DefenseValues> = {
     help: 'What becomes of a client that is not on it: "close" or "front".',
   },
   'defense.doppelganger.urls': {
-    ...plain(decodeHttpsUrls),
+    decode: decodeHttpsUrls,
+    show: (urls) => urls.map(showUrl),
     default: [],
     reload: 'live',
     zero: 'default',

@@ -4,7 +4,13 @@ import { maskSecret } from '#shared/secret'
 
 import { decodeHostPorts, decodeIp, decodeNetworks, decodePublicIpv4, decodePublicIpv6 } from '../address.ts'
 import { decodeApiToken } from '../api-token.ts'
-import { decodeHttpPathPrefix, decodeInteger, decodePreferIp } from '../decoders.ts'
+import {
+  decodeAllowedHost,
+  decodeHttpPathPrefix,
+  decodeInteger,
+  decodeList,
+  decodePreferIp,
+} from '../decoders.ts'
 import { BOOLEAN, COUNT, DURATION, HTTP_ADDRESS, optional, plain, PORT } from '../formats.ts'
 import { decodePath } from '../path.ts'
 import type { Rows } from '../schema-row.ts'
@@ -26,6 +32,7 @@ export interface GlobalValues {
   'proxy-protocol-trusted': readonly string[]
   'api-bind-to': HttpAddress | null
   'api-token': string | null
+  'api-allowed-hosts': readonly string[]
   'api-path-prefix': string
   'state-file': string | null
   concurrency: number
@@ -105,6 +112,12 @@ export const GLOBAL_ROWS: Rows<GlobalValues> = {
     sensitive: true,
     pending: true,
     help: 'What write calls of the API have to show. Absent: there are none.',
+  },
+  'api-allowed-hosts': {
+    ...plain(decodeList(decodeAllowedHost)),
+    default: [],
+    reload: 'live',
+    help: 'Names under which the API may be asked, besides addresses, localhost and names without a dot.',
   },
   'api-path-prefix': {
     ...plain(decodeHttpPathPrefix),

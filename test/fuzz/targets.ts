@@ -1,0 +1,28 @@
+import type { Target } from './target.ts'
+import { clientHello } from './targets/client-hello.ts'
+import { config } from './targets/config.ts'
+import { dcList } from './targets/dc-list.ts'
+import { dns } from './targets/dns.ts'
+import { frame } from './targets/frame.ts'
+import { http } from './targets/http.ts'
+import { ipList } from './targets/ip-list.ts'
+import { proxyHeader } from './targets/proxy-header.ts'
+import { records } from './targets/records.ts'
+import { serverHello } from './targets/server-hello.ts'
+import { socks5 } from './targets/socks5.ts'
+import { stateFile } from './targets/state-file.ts'
+
+export const TARGETS: readonly Target[] = [
+  clientHello,
+  records,
+  frame,
+  proxyHeader,
+  ipList,
+  config,
+  http,
+  dns,
+  socks5,
+  serverHello,
+  dcList,
+  stateFile,
+]
