@@ -50,25 +50,25 @@ test("what is saved is there at the next start; the file is its owner's alone, a
   const fixture = prepare(t)
   const first = await StateFile.open(fixture)
   assert.deepEqual(first.restored, new Map())
-  await first.save(ANNA)
-  await first.close(MORE)
+  await first.save(() => ANNA)
+  await first.close(() => MORE)
   assert.deepEqual(readdirSync(fixture.directory).toSorted(), ['log', 'state.json'])
   assert.equal(statSync(fixture.path).mode & 0o777, 0o600)
   const second = await StateFile.open(fixture)
   assert.deepEqual(second.restored, MORE)
-  await second.close(second.restored)
+  await second.close(() => second.restored)
 })
 
 test('while nothing changes nothing is written', async (t) => {
   const fixture = prepare(t)
   const file = await StateFile.open(fixture)
-  await file.save(ANNA)
+  await file.save(() => ANNA)
   const { ino } = statSync(fixture.path)
-  await file.save(new Map(ANNA))
+  await file.save(() => new Map(ANNA))
   assert.equal(statSync(fixture.path).ino, ino)
-  await file.save(MORE)
+  await file.save(() => MORE)
   assert.notEqual(statSync(fixture.path).ino, ino, 'replaced, not overwritten')
-  await file.close(MORE)
+  await file.close(() => MORE)
 })
 
 test('one owner: a second one is refused, and gets it when the first lets go', async (t) => {
@@ -78,10 +78,10 @@ test('one owner: a second one is refused, and gets it when the first lets go', a
     StateFile.open(fixture),
     (error) => error instanceof OperatorError && error.message.includes('another process uses it'),
   )
-  await first.close(ANNA)
+  await first.close(() => ANNA)
   const second = await StateFile.open(fixture)
   assert.deepEqual(second.restored, ANNA)
-  await second.close(ANNA)
+  await second.close(() => ANNA)
 })
 
 for (const [what, text] of [
@@ -97,7 +97,7 @@ for (const [what, text] of [
     const [aside] = readdirSync(fixture.directory).filter((name) => name.includes('.broken-'))
     assert.equal(readFileSync(join(fixture.directory, aside ?? ''), 'utf8'), text)
     assert.deepEqual(fixture.logged(), ['the state file cannot be understood and was set aside'])
-    await file.close(ANNA)
+    await file.close(() => ANNA)
   })
 }
 
@@ -105,29 +105,29 @@ test('a save that fails is said once and counted each time; it goes on when it w
   const fixture = prepare(t)
   const file = await StateFile.open(fixture)
   mkdirSync(`${fixture.path}.tmp`) // no file can be made of that name
-  await file.save(ANNA)
-  await file.save(MORE)
+  await file.save(() => ANNA)
+  await file.save(() => MORE)
   assert.equal(fixture.failures(), 2)
   assert.equal(existsSync(fixture.path), false)
   rmSync(`${fixture.path}.tmp`, { recursive: true })
-  await file.save(MORE)
+  await file.save(() => MORE)
   assert.deepEqual(fixture.logged(), [
     'cannot write the state file: totals of users would not outlive the process',
     'the state file is written again',
   ])
-  await file.close(MORE)
+  await file.close(() => MORE)
   assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
 })
 
 test('a full disk costs nothing that was saved before', async (t) => {
   const fixture = prepare(t)
   const file = await StateFile.open(fixture)
-  await file.save(ANNA)
+  await file.save(() => ANNA)
   symlinkSync('/dev/full', `${fixture.path}.tmp`) // Linux: whatever is written to it finds the disk full
-  await file.save(MORE)
+  await file.save(() => MORE)
   assert.equal(fixture.failures(), 1)
   assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(ANNA))
-  await file.close(MORE)
+  await file.close(() => MORE)
   assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
 })
 

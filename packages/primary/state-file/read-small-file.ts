@@ -1,0 +1,18 @@
+import { readFile, stat } from 'node:fs/promises'
+
+/** MAX_USERS users have about 20 MB; what is larger is not ours. */
+const MAX_FILE_BYTES = 128 * 1024 * 1024
+
+/**
+ * null when there is no such file; empty when it is too large to be ours.
+ * @throws the system's error for anything else
+ */
+export async function readSmallFile(path: string): Promise<string | null> {
+  try {
+    const { size } = await stat(path)
+    return size > MAX_FILE_BYTES ? '' : await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
