@@ -108,10 +108,11 @@ export function linesWith(program: Program, message: string): Record<string, unk
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 }
 
-/** One request, one connection, so that nothing of it is of the process before. */
-export function httpGet(port: number, path: string): Promise<string> {
+/** One request, one connection, to a port or a UNIX socket, so that nothing of it is of the process before. */
+export function httpGet(port: number | string, path: string): Promise<string> {
+  const where = typeof port === 'number' ? { host: '127.0.0.1', port } : { socketPath: port }
   return new Promise((resolve, reject) => {
-    get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+    get({ ...where, path, agent: false }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
       response.on('end', () => resolve(text)).on('error', reject)

@@ -4,6 +4,7 @@ import { ExitCode } from '#primary/exit'
 import { takeInheritedSockets } from '#primary/inherited-sockets'
 import { type RunningProxy, startProxy } from '#primary/proxy'
 import { ServiceManager } from '#primary/service-manager'
+import { closeLeakedSockets } from '#primary/upgrade/close-leaked'
 import { takeInheritance } from '#primary/upgrade/messages'
 import { Predecessor } from '#primary/upgrade/predecessor'
 import { createLogger } from '#shared/logger'
@@ -44,6 +45,7 @@ export async function serve(
 
   const inherited = takeInheritedSockets(process.env, process.pid, log)
   const inheritance = takeInheritance(process.env)
+  if (inheritance !== null) closeLeakedSockets(new Set(inheritance.sockets.map(({ fd }) => fd)))
   const predecessor = inheritance === null ? null : new Predecessor(inheritance, process)
   const manager = new ServiceManager(process.env, log)
   const stopping = new AbortController()
