@@ -5,6 +5,8 @@ import type { UpgradeMessage } from './messages.ts'
 
 /** 590 kB a message: a full set goes over in two dozen, between which the thread does other things. */
 const ENTRIES_PER_MESSAGE = 16_384
+/** The newest of a set that was made very large: 150 MB, which go over in seconds. The default set holds a tenth of it. */
+const MAX_HANDED_ENTRIES = 4_000_000
 /** A hello seen by one process is known to the other this much later. */
 const EXCHANGE_EACH_MS = 50
 
@@ -21,7 +23,7 @@ export class ReplayExchange {
   /** @param thread a number that no other thread of this process has in the set */
   constructor(memory: ReplayMemory, thread: number, send: (message: UpgradeMessage) => Promise<void>) {
     this.#set = new ReplaySet(memory, thread)
-    this.#reader = new ReplayReader(memory)
+    this.#reader = new ReplayReader(memory, MAX_HANDED_ENTRIES)
     this.#send = send
     this.#timer = null
   }
@@ -29,9 +31,9 @@ export class ReplayExchange {
   /** Tell what is there now and was not told before. */
   async tell(): Promise<void> {
     for (;;) {
-      const entries = this.#reader.read(monotonicMs() / 1000, ENTRIES_PER_MESSAGE)
+      const entries = this.#reader.read(ENTRIES_PER_MESSAGE)
       if (entries === null) return
-      if (entries.length > 0) await this.#send({ type: 'hellos', entries })
+      await this.#send({ type: 'hellos', entries })
     }
   }
 

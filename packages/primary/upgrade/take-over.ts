@@ -2,7 +2,9 @@ import type { Logger } from 'pino'
 import type { Predecessor } from './predecessor.ts'
 import type { ReplayExchange } from './replay-exchange.ts'
 
-/** The other process only copies memory, or writes a file, before it answers. After this it is taken for hung. */
+/** The replay set comes over, which takes a moment for each million of entries. */
+const PREPARE_LIMIT_MS = 60_000
+/** The other process only writes a file before it answers. After this it is taken for hung. */
 const ANSWER_LIMIT_MS = 15_000
 
 export interface TakeOverOptions {
@@ -27,7 +29,7 @@ export class TakeOver {
 
   /** Everything stands: learn what only the other one knows. @throws Error when it does not answer */
   async prepare(): Promise<void> {
-    await this.#predecessor.ask({ type: 'standing' }, 'accept', ANSWER_LIMIT_MS)
+    await this.#predecessor.ask({ type: 'standing' }, 'accept', PREPARE_LIMIT_MS)
     this.#options.exchange?.skip()
     this.#options.exchange?.start()
   }

@@ -1,11 +1,12 @@
 /**
- * Takes the replay set over to another process: entries as they come, each as 32 bytes of random and 4 bytes of expiry
- * (seconds of the machine's uptime, little endian). No lock is needed to read: an entry is whole before the head goes
- * past it, and does not change before the tail has.
+ * Takes the replay set over to another process: entries in order of arrival, each as 32 bytes of random and 4 bytes that
+ * say until when it is needed (seconds of the machine's uptime, little endian). Those that are not needed any more go
+ * along: the set forgets by number, not by age. No lock is needed to read: an entry is whole before the head goes past it.
+ * The oldest ones of a full set may be overwritten meanwhile; what is read of them then is no hello of anybody.
  */
 import {
   ENTRY_CELLS,
-  ENTRY_EXPIRES,
+  ENTRY_NEEDED,
   entriesStart,
   HEAD,
   numberRange,
@@ -22,14 +23,17 @@ export class ReplayReader {
   readonly #cells: Int32Array
   readonly #capacity: number
   readonly #range: number
-  /** Number of the next entry to read; null before the first. */
-  #next: number | null
+  /** Number of the next entry to read. */
+  #next: number
 
-  constructor(memory: ReplayMemory) {
+  /** @param newest of what is there now, only so many entries are read */
+  constructor(memory: ReplayMemory, newest: number) {
     this.#cells = new Int32Array(memory.buffer)
     this.#capacity = memory.capacity
     this.#range = numberRange(memory.capacity)
-    this.#next = null
+    const head = Atomics.load(this.#cells, HEAD)
+    const count = Math.min(newest, this.#distance(Atomics.load(this.#cells, TAIL), head))
+    this.#next = (head - count + this.#range) % this.#range
   }
 
   /** What is there now is known at the other end. */
@@ -37,11 +41,11 @@ export class ReplayReader {
     this.#next = Atomics.load(this.#cells, HEAD)
   }
 
-  /** What has come since the last call and still lives, `maxEntries` at most; null when there is nothing new. */
-  read(nowSeconds: number, maxEntries: number): Uint8Array | null {
+  /** What has come since the last call, `maxEntries` at most; null when there is nothing new. */
+  read(maxEntries: number): Uint8Array | null {
     const head = Atomics.load(this.#cells, HEAD)
     const tail = Atomics.load(this.#cells, TAIL)
-    let next = this.#next ?? tail
+    let next = this.#next
     // What left the set before it was read is of no use to anybody any more.
     if (this.#distance(tail, next) > this.#distance(tail, head)) next = tail
     const count = Math.min(this.#distance(next, head), maxEntries)
@@ -49,19 +53,14 @@ export class ReplayReader {
     if (count === 0) return null
     const bytes = new Uint8Array(count * TRANSFER_ENTRY_BYTES)
     const view = new DataView(bytes.buffer)
-    let length = 0
     for (let index = 0; index < count; index++) {
       const entry = this.#entry((next + index) % this.#range)
-      const expires = this.#cells[entry + ENTRY_EXPIRES]!
-      if (expires <= nowSeconds) continue
-      bytes.set(
-        new Uint8Array(new Int32Array(this.#cells.subarray(entry, entry + RANDOM_WORDS)).buffer),
-        length,
-      )
-      view.setUint32(length + RANDOM_BYTES, expires, true)
-      length += TRANSFER_ENTRY_BYTES
+      const at = index * TRANSFER_ENTRY_BYTES
+      const words = new Int32Array(this.#cells.subarray(entry, entry + RANDOM_WORDS)) // out of the shared memory
+      bytes.set(new Uint8Array(words.buffer), at)
+      view.setUint32(at + RANDOM_BYTES, this.#cells[entry + ENTRY_NEEDED]!, true)
     }
-    return bytes.subarray(0, length)
+    return bytes
   }
 
   #entry(number: number): number {
@@ -73,11 +72,11 @@ export class ReplayReader {
   }
 }
 
-/** Add what another process has read. What is known already, has expired, or is no whole entry is left out. */
+/** Add what another process has read. What is known already, or is no whole entry, is left out. */
 export function addTransferred(set: ReplaySet, bytes: Uint8Array, nowSeconds: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (let at = 0; at + TRANSFER_ENTRY_BYTES <= bytes.length; at += TRANSFER_ENTRY_BYTES) {
-    const lifeSeconds = view.getUint32(at + RANDOM_BYTES, true) - nowSeconds
-    if (lifeSeconds > 0) set.testAndAdd(bytes.subarray(at, at + RANDOM_BYTES), lifeSeconds, nowSeconds)
+    const windowSeconds = Math.max(0, view.getUint32(at + RANDOM_BYTES, true) - nowSeconds)
+    set.testAndAdd(bytes.subarray(at, at + RANDOM_BYTES), windowSeconds, nowSeconds)
   }
 }
