@@ -3,6 +3,7 @@ import { BoundSocket, type Server } from 'node:net'
 import type { HostPort } from '#shared/dc'
 import { createListeningServer, keepAccepting } from '#shared/listening-server'
 import { cannotStart } from './bind-error.ts'
+import { descriptorOf } from './descriptor-of.ts'
 import type { Listener, ListenerEvents } from './listener.ts'
 
 /** An address of ours: taken at once, accepted on later. */
@@ -31,6 +32,10 @@ export class BoundListener implements Listener {
     } catch (cause) {
       throw cannotStart({ host, port }, cause)
     }
+  }
+
+  get fd(): number | null {
+    return descriptorOf(this.#server)
   }
 
   async listen(events: ListenerEvents): Promise<void> {

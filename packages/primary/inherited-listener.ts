@@ -2,6 +2,7 @@ import type { Server, Socket } from 'node:net'
 import type { HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
 import { createListeningServer, keepAccepting } from '#shared/listening-server'
+import { descriptorOf } from './descriptor-of.ts'
 import type { InheritedSocket } from './inherited-sockets.ts'
 import type { Listener, ListenerEvents } from './listener.ts'
 
@@ -40,6 +41,10 @@ export class InheritedListener implements Listener {
       )
     }
     return new InheritedListener({ host: address.address, port: address.port }, server, backlog)
+  }
+
+  get fd(): number | null {
+    return descriptorOf(this.#server)
   }
 
   async listen(events: ListenerEvents): Promise<void> {

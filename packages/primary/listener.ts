@@ -4,6 +4,7 @@ import { OperatorError } from '#shared/errors'
 import { type AcceptErrorEvents, isIpv6Only } from '#shared/listening-server'
 import { BoundListener } from './bound-listener.ts'
 import { canonicalizeIp } from './config/address.ts'
+import { HandedListener } from './handed-listener.ts'
 import { InheritedListener } from './inherited-listener.ts'
 import type { InheritedSocket } from './inherited-sockets.ts'
 import { ReservedAddress } from './reserved-address.ts'
@@ -16,6 +17,8 @@ export interface ListenerEvents extends AcceptErrorEvents {
 export interface Listener {
   /** With the real port, where 0 was asked for. */
   readonly address: HostPort
+  /** What it listens on, for a successor to go on with; null when there is nothing to hand over. */
+  readonly fd: number | null
   /** @throws OperatorError when an address that could be taken cannot be listened on after all */
   listen(events: ListenerEvents): Promise<void>
   /** Accept no more. Calling it twice is fine. */
@@ -27,8 +30,15 @@ export interface BindOptions {
   readonly backlog: number
   /** Opened for us by a service manager: used in place of sockets of our own. */
   readonly inherited?: readonly InheritedSocket[]
+  /** The process before us listens on these; what `bind-to` does not name any more is closed. */
+  readonly handed?: readonly HandedAddress[]
   /** The worker threads listen; the addresses are only held. */
   readonly reserveOnly?: boolean
+}
+
+export interface HandedAddress {
+  readonly fd: number
+  readonly address: HostPort
 }
 
 /**
@@ -47,13 +57,14 @@ export class Listeners {
    * @throws OperatorError naming the address that cannot be had
    */
   static bind(addresses: readonly HostPort[], options: BindOptions): Listeners {
-    const { backlog, inherited = [], reserveOnly = false } = options
+    const { backlog, inherited = [], handed = [], reserveOnly = false } = options
     const opened: Listener[] = []
     const keep = (listener: Listener): Listener => {
       opened.push(listener)
       return listener
     }
     try {
+      const taken = handed.map((socket) => keep(new HandedListener(socket, backlog)))
       const given = inherited.map((socket) => {
         const listener = keep(InheritedListener.open(socket, backlog))
         if (!addresses.some((address) => isSame(address, listener.address)))
@@ -61,12 +72,13 @@ export class Listeners {
         return listener
       })
       const listeners = addresses.flatMap((address) => {
-        const own = given.filter((listener) => isSame(address, listener.address))
+        const own = [...given, ...taken].filter((listener) => isSame(address, listener.address))
         if (own.length > 0) return own
         const ipv6Only = isIpv6Only(address, addresses)
         if (reserveOnly) return keep(ReservedAddress.reserve(address, ipv6Only))
         return keep(BoundListener.bind(address, { backlog, ipv6Only }))
       })
+      for (const listener of taken) if (!listeners.includes(listener)) listener.close()
       return new Listeners(listeners)
     } catch (error) {
       for (const listener of opened) listener.close()
@@ -77,6 +89,11 @@ export class Listeners {
   /** With the real ports, where 0 was asked for; in the order of `bind-to`. */
   get addresses(): readonly HostPort[] {
     return this.#listeners.map((listener) => listener.address)
+  }
+
+  /** What a successor can go on with. */
+  get handed(): readonly HandedAddress[] {
+    return this.#listeners.flatMap(({ fd, address }) => (fd === null ? [] : [{ fd, address }]))
   }
 
   /** @throws OperatorError when an address that could be taken cannot be listened on after all */

@@ -1,3 +1,4 @@
+import { resolve as resolvePath } from 'node:path'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
@@ -17,7 +18,7 @@ import type { IpLists } from './ip-lists/ip-lists.ts'
 import type { InheritedSocket } from './inherited-sockets.ts'
 import { Listeners } from './listener.ts'
 import { SharedState } from './shared-state.ts'
-import { StateFile } from './state-file/state-file.ts'
+import { TotalsKeeper } from './state-file/totals-keeper.ts'
 import { listFamilies } from './stats/list-families.ts'
 import { Outputs } from './stats/outputs.ts'
 import { TaskPool } from './task-pool.ts'
@@ -25,6 +26,11 @@ import { AutoUpdate } from './telegram/auto-update.ts'
 import type { PublishedUrls } from './telegram/dc-updater.ts'
 import type { HttpDial } from './telegram/http-dial.ts'
 import { Routing } from './telegram/routing.ts'
+import type { Inheritance, ReplayCover, UpgradeMessage } from './upgrade/messages.ts'
+import type { Predecessor } from './upgrade/predecessor.ts'
+import { inheritCover } from './upgrade/replay-cover.ts'
+import type { ReplayExchange } from './upgrade/replay-exchange.ts'
+import { TakeOver } from './upgrade/take-over.ts'
 import { WorkerPool } from './worker-pool.ts'
 
 /** How often the primary publishes its own counters and looks after the shared state. */
@@ -42,6 +48,8 @@ export interface ProxyOptions {
   readonly cacheDirectories?: readonly string[]
   /** Listening sockets that a service manager has opened for us. */
   readonly inherited?: readonly InheritedSocket[]
+  /** The process whose place this one takes. */
+  readonly predecessor?: Predecessor | null
   /** Module of the worker threads in place of our own. */
   readonly workerEntry?: string
   /** After how much silence a thread is taken for dead, in place of HANG_LIMIT_MS. */
@@ -87,12 +95,15 @@ export class RunningProxy {
   readonly #stopping: AbortSignal
   readonly #ganger: Ganger
   readonly #startedAtMs: number
+  readonly #predecessor: Predecessor | null
+  readonly #takeOver: TakeOver | null
+  readonly #replayCover: ReplayCover
+  readonly #totals: TotalsKeeper
   /** Settles `finished`: null for an end in order. */
   readonly #settle: (error: unknown) => void
   #config: ProxyConfig
   #profile: TrafficProfile
   #level: LogTarget['level']
-  #stateFile: StateFile | null
   /** `reuse-port`. */
   readonly #threadsAccept: boolean
   #isAccepting: boolean
@@ -104,13 +115,23 @@ export class RunningProxy {
     this.#level = options.log.level
     this.#startedAtMs = Date.now()
     this.#log = createLogger(options.log, 'proxy')
-    const { inherited = [] } = options
-    // A socket of the service manager's is one for all threads: the primary accepts on it.
-    this.#threadsAccept = config.reusePort && inherited.length === 0
-    if (config.reusePort && !this.#threadsAccept)
-      this.#log.warn('reuse-port has no effect on sockets of the service manager')
+    const { inherited = [], predecessor = null } = options
+    this.#predecessor = predecessor
+    this.#replayCover = inheritCover(config, predecessor?.inheritance.replay ?? null, this.#startedAtMs)
+    const handed = predecessor?.sockets.filter(({ use }) => use === 'clients') ?? []
+    // A socket that somebody else has opened is one for all threads: the primary accepts on it.
+    this.#threadsAccept = config.reusePort && inherited.length + handed.length === 0
+    if (config.reusePort && !this.#threadsAccept) {
+      const whose = handed.length > 0 ? 'that were open before: it needs a restart' : 'of the service manager'
+      this.#log.warn(`reuse-port has no effect on sockets ${whose}`)
+    }
     const backlog = config.listenBacklog
-    this.#listeners = Listeners.bind(config.bindTo, { backlog, inherited, reserveOnly: this.#threadsAccept })
+    this.#listeners = Listeners.bind(config.bindTo, {
+      backlog,
+      inherited,
+      handed,
+      reserveOnly: this.#threadsAccept,
+    })
     this.listening = this.#listeners.addresses
     this.#state = new SharedState(config, this.#log)
     this.#resolver = new LiveResolver(config.network.dns, countDnsIn(this.#state.counters))
@@ -138,7 +159,7 @@ export class RunningProxy {
         accept: this.#threadsAccept
           ? { addresses: this.listening, backlog, fromStart: this.#isAccepting }
           : null,
-        startedAtMs: this.#startedAtMs,
+        startedAtMs: this.#replayCover.sinceMs,
         log: { ...options.log, level: this.#level },
       }),
       threads: config.performance.workers,
@@ -170,6 +191,24 @@ export class RunningProxy {
       upstreams: () => this.#routing.listUpstreams(),
       log: this.#log,
     })
+    this.#totals = new TotalsKeeper({
+      path: config.stateFile,
+      log: this.#log,
+      read: () => this.#state.listTotals(),
+      add: (totals) => this.#state.addTotals(totals),
+      onFailure: () => this.#state.countStateSaveFailure(),
+    })
+    this.#takeOver =
+      predecessor === null
+        ? null
+        : new TakeOver(predecessor, {
+            exchange: this.#state.exchangeReplay((message) => predecessor.send(message)),
+            onReleased: async () => {
+              await this.#totals.adopt()
+              await this.#outputs.takeOver()
+            },
+            log: this.#log,
+          })
     this.#ganger = new Ganger({
       config,
       listening: this.listening,
@@ -196,7 +235,6 @@ export class RunningProxy {
     promise.catch(() => {}) // it is the caller's, who may look late
     this.finished = promise
     this.#settle = (error) => (error === null ? resolve() : reject(error))
-    this.#stateFile = null
     this.#isAccepting = false
     this.#ticker = null
   }
@@ -218,12 +256,13 @@ export class RunningProxy {
   async start(): Promise<void> {
     await checkNameServer(this.#config.network.dns)
     warnAboutDescriptors(this.#config.concurrency, this.#log)
-    await this.#openStateFile()
-    await this.#outputs.start()
+    await this.#openTotals()
+    await this.#outputs.start(this.#predecessor?.sockets)
     const listsLoaded = this.#ipLists.start(this.#stopping)
     const { finished } = await this.#pool.start()
     void this.#watch(finished)
     await Promise.race([listsLoaded, finished])
+    await this.#takeOver?.prepare()
     await this.#listeners.listen({
       onSocket: (socket) => this.#handOffs.take(socket),
       onAcceptError: () => this.#state.countAcceptError(),
@@ -231,6 +270,7 @@ export class RunningProxy {
     })
     this.#isAccepting = true
     if (this.#threadsAccept) await this.#pool.listen()
+    await this.#takeOver?.complete()
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     this.#autoUpdate.setOn(this.#config.autoUpdate)
     this.#logStart()
@@ -292,7 +332,7 @@ export class RunningProxy {
     this.#log.info({ connections: this.#pool.load(), timeout_ms: shutdownTimeoutMs }, 'draining')
     this.#isAccepting = false
     this.#listeners.close()
-    void this.#stateFile?.save(this.#state.listTotals()) // the drain may be cut short
+    void this.#totals.save() // the drain may be cut short
     this.#ipLists.stop()
     this.#autoUpdate.stop()
     this.#ganger.stop()
@@ -308,6 +348,45 @@ export class RunningProxy {
     this.#log.info('proxy has been stopped')
   }
 
+  /** Whether every thread does what it is asked to. */
+  answers(): Promise<boolean> {
+    return this.#pool.answers()
+  }
+
+  /** Close what a drain still waits for. */
+  endDrain(): void {
+    this.#pool.closeAll()
+    setTimeout(() => void this.kill(), CLOSE_GRACE_MS)
+  }
+
+  /** Whether a successor could take over everything that there is. */
+  get isWhole(): boolean {
+    return this.#isAccepting && this.#totals.isOwner
+  }
+
+  /** What a successor begins with. Its descriptors stay ours as well. */
+  get inheritance(): Inheritance {
+    const clients = this.#listeners.handed.map((socket) => ({ ...socket, use: 'clients' as const }))
+    return {
+      sockets: [...clients, ...this.#outputs.handed],
+      replay: this.#config.defense.antiReplay.enabled ? this.#replayCover : null,
+      stateFile: this.#stateFile,
+    }
+  }
+
+  /** Keep a successor's replay set and ours the same; null without anti-replay. */
+  exchangeReplay(send: (message: UpgradeMessage) => Promise<void>): ReplayExchange | null {
+    return this.#state.exchangeReplay(send)
+  }
+
+  /** A successor serves: accept and answer no more, and let go of the state file. `stop` is what follows. */
+  async retire(): Promise<void> {
+    this.#isAccepting = false
+    this.#listeners.close()
+    this.#outputs.retire()
+    await this.#totals.release()
+  }
+
   /** End everything now. */
   async kill(): Promise<void> {
     this.#listeners.close()
@@ -315,13 +394,16 @@ export class RunningProxy {
     await this.#finish(null)
   }
 
-  async #openStateFile(): Promise<void> {
-    const { stateFile: path } = this.#config
-    if (path === null) return
-    const onFailure = (): void => this.#state.countStateSaveFailure()
-    this.#stateFile = await StateFile.open({ path, log: this.#log, onFailure })
-    this.#state.restoreTotals(this.#stateFile.restored)
-    this.#stateFile.keepSaving(() => this.#state.listTotals())
+  async #openTotals(): Promise<void> {
+    const others = this.#predecessor?.inheritance.stateFile ?? null
+    if (others !== null && others === this.#stateFile) this.#totals.wait()
+    else await this.#totals.open()
+  }
+
+  /** Absolute. */
+  get #stateFile(): string | null {
+    const { stateFile } = this.#config
+    return stateFile === null ? null : resolvePath(stateFile)
   }
 
   #tick(): void {
@@ -356,13 +438,8 @@ export class RunningProxy {
     this.#handOffs.close()
     await this.#pool.destroy()
     this.#state.counters.publish() // what came since the last tick
-    const stateFile = this.#stateFile
-    this.#stateFile = null // once, also when several reasons to end come together
-    await Promise.all([
-      this.#tasks.close(),
-      this.#outputs.close(),
-      stateFile?.close(this.#state.listTotals()),
-    ])
+    this.#takeOver?.stop()
+    await Promise.all([this.#tasks.close(), this.#outputs.close(), this.#totals.close()])
     this.#settle(failure)
   }
 }

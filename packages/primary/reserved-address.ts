@@ -26,6 +26,11 @@ export class ReservedAddress implements Listener {
     }
   }
 
+  /** A successor's threads listen for themselves too. */
+  get fd(): null {
+    return null
+  }
+
   /** The threads do. */
   async listen(): Promise<void> {}
 

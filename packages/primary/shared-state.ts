@@ -19,6 +19,8 @@ import type { FamilySources } from './stats/list-families.ts'
 import type { StatsSnapshot } from './stats/stats-json.ts'
 import type { Totals } from './state-file/totals.ts'
 import { Throttle } from './throttle.ts'
+import type { UpgradeMessage } from './upgrade/messages.ts'
+import { ReplayExchange } from './upgrade/replay-exchange.ts'
 import { UserTotals } from './user-totals.ts'
 
 const ACCEPT_ERRORS = slot('accept_errors')
@@ -51,7 +53,7 @@ export class SharedState {
   readonly #clock: ClockWatch
   readonly #log: Logger
   #users: readonly UserEntry[]
-  #totals: UserTotals
+  readonly #totals: UserTotals
   #ticks: number
   #evicted: number
   #evictionLoggedMs: number
@@ -76,7 +78,7 @@ export class SharedState {
     this.#evicted = 0
     this.#evictionLoggedMs = -Infinity
     this.#users = []
-    this.#totals = new UserTotals(null)
+    this.#totals = new UserTotals(config.stateFile !== null)
     this.setUsers(config.users)
     this.#throttle = new Throttle(config.throttle, { ledger: this.#ledger, users: () => this.#users, log })
   }
@@ -176,9 +178,16 @@ export class SharedState {
     }
   }
 
-  /** Go on with what was counted before the start. To be called before anybody connects. */
-  restoreTotals(restored: ReadonlyMap<string, Totals>): void {
-    this.#totals = new UserTotals(restored)
+  /** What there is to tell a process that takes our place, or is told by one before us; null without anti-replay. */
+  exchangeReplay(send: (message: UpgradeMessage) => Promise<void>): ReplayExchange | null {
+    // This thread's number: the set is not used by anybody else in it.
+    const thread = this.#countersMemory.rows - 1
+    return this.#replayMemory === null ? null : new ReplayExchange(this.#replayMemory, thread, send)
+  }
+
+  /** Take in what was counted before the start, or by a process that drains. */
+  addTotals(counted: ReadonlyMap<string, Totals>): void {
+    this.#totals.add(counted)
   }
 
   /** For the state file. */

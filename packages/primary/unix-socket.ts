@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { lstat, rename, unlink } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { link, lstat, rename, unlink } from 'node:fs/promises'
+import { connect, type Server } from 'node:net'
+import { constants } from 'node:os'
 
 /**
  * Remove the socket file that a killed process has left behind: nobody could listen there again. A socket that somebody
@@ -16,6 +17,36 @@ export async function removeStaleSocket(path: string): Promise<void> {
   } catch {
     // Listening fails with the reason.
   }
+}
+
+const ADDRESS_IN_USE = { code: 'EADDRINUSE', errno: -constants.errno.EADDRINUSE }
+
+/** What the address of a UNIX socket can hold on every system (macOS: 104 bytes with the NUL). */
+export const MAX_PATH_BYTES = 103
+
+/**
+ * Listen on a path that outlives the server: Node removes the name that it bound when it closes, and after an upgrade a
+ * successor still answers there. So it binds another name, which is then given up for the real one. Whoever closes for
+ * good removes the path.
+ * @throws the system's error, EADDRINUSE when there is something at the path
+ */
+export async function listenOnPath(server: Server, path: string): Promise<void> {
+  const bound = `${path}.${process.pid}`
+  if (Buffer.byteLength(bound) > MAX_PATH_BYTES) return listenPlainly(server, path)
+  await listenPlainly(server, bound)
+  try {
+    await link(bound, path)
+  } catch (error) {
+    server.close()
+    const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST'
+    throw isThere ? Object.assign(new Error('address already in use'), ADDRESS_IN_USE) : error
+  }
+  await unlink(bound)
+}
+
+async function listenPlainly(server: Server, path: string): Promise<void> {
+  server.listen(path)
+  await once(server, 'listening')
 }
 
 async function isSocket(path: string): Promise<boolean> {

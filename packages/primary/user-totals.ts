@@ -9,10 +9,15 @@ export class UserTotals {
   /** Whether a user who comes back finds the old totals. */
   readonly #remembers: boolean
 
-  /** @param restored what is kept over restarts, or null when nothing is */
-  constructor(restored: ReadonlyMap<string, Totals> | null) {
-    this.#before = new Map(restored)
-    this.#remembers = restored !== null
+  constructor(remembers: boolean) {
+    this.#before = new Map()
+    this.#remembers = remembers
+  }
+
+  /** Take in what was counted elsewhere: before the start, or by a process that drains. */
+  add(counted: ReadonlyMap<string, Totals>): void {
+    for (const [name, totals] of counted)
+      this.#before.set(name, addTotals(this.#before.get(name) ?? NOTHING, totals))
   }
 
   /** Everything the user has moved: what the ledger counts is added to what was before. */

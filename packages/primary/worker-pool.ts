@@ -137,6 +137,12 @@ export class WorkerPool {
     return !this.#isStopping && this.#workers.every((worker) => worker.isServing)
   }
 
+  /** Whether every thread answers; those that have drained need not. One that hangs leaves this open. */
+  async answers(): Promise<boolean> {
+    const threads = this.#isStopping ? this.#workers.filter(({ isAttached }) => isAttached) : this.#workers
+    return (await Promise.all(threads.map((worker) => worker.answers()))).every(Boolean)
+  }
+
   /** Give new values to every thread. */
   async reload(values: ReloadValues): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.reload(values)))

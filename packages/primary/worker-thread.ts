@@ -133,6 +133,12 @@ export class WorkerThread {
     if (this.#control !== null) await Promise.race([this.#control.listen(), this.#gone.promise])
   }
 
+  /** True when the thread answers, false when it is gone. */
+  async answers(): Promise<boolean> {
+    if (this.#control === null) return false
+    return Promise.race([this.#control.ready(), this.#gone.promise.then(() => false)])
+  }
+
   /** Resolves when the thread has the new values, or is gone: its successor begins with them. */
   async reload(values: ReloadValues): Promise<void> {
     if (this.#control !== null) await Promise.race([this.#control.reload(values), this.#gone.promise])

@@ -1,19 +1,20 @@
 /**
  * `npm run test:soak`: the program under mixed load with reloads, changes of users and deaths of threads, its every
  * number checked against a model; then behind a balancer, for a tenth of the time; then, unless the soak is a short one, the
- * storms of storm.ts. A line of JSON for each soak; fails if anything cannot be explained. See docs/soak.md.
+ * storms of storm.ts and the upgrades of upgrade.ts. A line of JSON for each soak; fails if anything cannot be explained. See docs/soak.md.
  *
  *   --minutes N   default 30; 2 in CI
  *   --seed N      repeats a run, as far as the machine's timing does
- *   --only mixed | balancer | storm
+ *   --only mixed | balancer | storm | upgrade
  */
 import { parseArgs } from 'node:util'
 import { runSoak, type SoakResult } from './soak.ts'
 
-const PARTS = ['mixed', 'balancer', 'storm'] as const
+const PARTS = ['mixed', 'balancer', 'storm', 'upgrade'] as const
 const SHORTEST_MINUTES = 0.5
-/** Storms take about a minute, and `npm test` has small ones. */
-const STORMS_FROM_MINUTES = 10
+/** They take about a minute each, and `npm test` has small ones. */
+const LONG_ALONE: readonly string[] = ['storm', 'upgrade']
+const LONG_FROM_MINUTES = 10
 
 const { values } = parseArgs({
   options: {
@@ -25,13 +26,16 @@ const { values } = parseArgs({
 const minutes = Number(values.minutes)
 const seed = Number(values.seed)
 const parts = PARTS.filter((part) =>
-  values.only === undefined ? part !== 'storm' || minutes >= STORMS_FROM_MINUTES : values.only === part,
+  values.only === undefined
+    ? !LONG_ALONE.includes(part) || minutes >= LONG_FROM_MINUTES
+    : values.only === part,
 )
 if (!(minutes > 0) || !Number.isSafeInteger(seed) || parts.length === 0)
   throw new Error(`usage: --minutes N --seed N --only ${PARTS.join('|')}`)
 
 for (const part of parts) {
   if (part === 'storm') await import('./storm.ts')
+  else if (part === 'upgrade') await import('./upgrade.ts')
   else await soak(part === 'balancer', part === 'balancer' && parts.length > 1 ? minutes / 10 : minutes)
 }
 

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { planReload } from '#primary/config/reload'
 import { UsageError } from '#primary/exit'
 import type { RunningProxy } from '#primary/proxy'
+import type { ServiceManager } from '#primary/service-manager'
 import { ConfigError, formatConfigProblem, OperatorError } from '#shared/errors'
 import { readConfigFile } from './read-config-file.ts'
 import type { ServedConfig } from './serve.ts'
@@ -15,7 +16,7 @@ import type { ServedConfig } from './serve.ts'
 export function reloadOnSignal(
   starting: Promise<RunningProxy>,
   served: ServedConfig,
-  log: Logger,
+  { log, manager }: { log: Logger; manager: Pick<ServiceManager, 'reloading' | 'reloaded'> },
 ): () => void {
   let running = served
   /** One at a time, in order: a second signal during a reload reads the file once more after it. */
@@ -40,7 +41,11 @@ export function reloadOnSignal(
       log.warn('there is no configuration file to reload')
       return
     }
-    queue = queue.then(() => reload(path))
+    queue = queue.then(async () => {
+      manager.reloading()
+      await reload(path)
+      manager.reloaded()
+    })
   }
   process.on('SIGHUP', onSignal)
   return () => process.off('SIGHUP', onSignal)

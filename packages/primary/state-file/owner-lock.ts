@@ -1,9 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import { removeStaleSocket } from '#primary/unix-socket'
-
-/** What the address of a UNIX socket can hold on every system (macOS: 104 bytes with the NUL). */
-const MAX_PATH_BYTES = 103
+import { MAX_PATH_BYTES, removeStaleSocket } from '#primary/unix-socket'
 
 /**
  * One owner for a file (decision O11): the owner listens on a UNIX socket beside it. The kernel ends that with the

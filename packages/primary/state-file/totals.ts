@@ -5,6 +5,8 @@
  *   {"name":"anna","bytes_in":10,"bytes_out":20,"last_seen":"2026-01-02T03:04:05.678Z"},
  *   {"name":"boris","bytes_in":0,"bytes_out":0,"last_seen":null}
  *   ]}
+ *
+ * `"folded":["123.0a1b2c3d"]` before the users names files of drained processes that are part of these numbers already.
  */
 
 export interface Totals {
@@ -30,8 +32,36 @@ export function addTotals(a: Totals, b: Totals): Totals {
 /** Beyond 9 PB a double is no exact count any more, and the file would not be taken for ours again. */
 const addCounts = (a: number, b: number): number => Math.min(a + b, Number.MAX_SAFE_INTEGER)
 
+export function mergeTotals(
+  one: ReadonlyMap<string, Totals>,
+  other: ReadonlyMap<string, Totals>,
+): Map<string, Totals> {
+  const all = new Map(one)
+  for (const [name, totals] of other) all.set(name, addTotals(all.get(name) ?? NOTHING, totals))
+  return all
+}
+
+/** What has come since; users of whom there is no news are left out. */
+export function subtractTotals(
+  now: ReadonlyMap<string, Totals>,
+  before: ReadonlyMap<string, Totals>,
+): Map<string, Totals> {
+  const news = new Map<string, Totals>()
+  for (const [name, totals] of now) {
+    const base = before.get(name) ?? NOTHING
+    const bytesIn = totals.bytesIn - base.bytesIn
+    const bytesOut = totals.bytesOut - base.bytesOut
+    if (bytesIn === 0 && bytesOut === 0 && totals.lastSeenMs === base.lastSeenMs) continue
+    news.set(name, { bytesIn, bytesOut, lastSeenMs: totals.lastSeenMs })
+  }
+  return news
+}
+
 /** A line for each user, so that people can read it and `diff` shows who has changed. */
-export function formatTotals(users: ReadonlyMap<string, Totals>): string {
+export function formatTotals(
+  users: ReadonlyMap<string, Totals>,
+  folded: ReadonlySet<string> = new Set(),
+): string {
   const lines = Array.from(users, ([name, { bytesIn, bytesOut, lastSeenMs }]) =>
     JSON.stringify({
       name,
@@ -40,7 +70,8 @@ export function formatTotals(users: ReadonlyMap<string, Totals>): string {
       last_seen: lastSeenMs === null ? null : new Date(lastSeenMs).toISOString(),
     }),
   )
-  return `{"version":${VERSION},"users":[\n${lines.join(',\n')}\n]}\n`
+  const known = folded.size === 0 ? '' : `"folded":${JSON.stringify([...folded])},`
+  return `{"version":${VERSION},${known}"users":[\n${lines.join(',\n')}\n]}\n`
 }
 
 /** null for anything that `formatTotals` has not written. */
@@ -54,6 +85,13 @@ export function parseTotals(text: string): Map<string, Totals> | null {
     users.set(parsed.name, parsed.totals)
   }
   return users
+}
+
+/** Ids of what is part of the totals already; empty for a file that does not say. */
+export function parseFolded(text: string): ReadonlySet<string> {
+  const file = parseJson(text)
+  const folded = isRecord(file) && Array.isArray(file['folded']) ? (file['folded'] as unknown[]) : []
+  return new Set(folded.filter((id) => typeof id === 'string'))
 }
 
 function parseEntry(entry: unknown): { name: string; totals: Totals } | null {

@@ -1,5 +1,8 @@
 /** What the HTTP servers for operators have in common: limits, methods, addresses, errors. */
+import { once } from 'node:events'
+import { unlink } from 'node:fs/promises'
 import { METHODS } from 'node:http'
+import { Server as NetServer } from 'node:net'
 import { getSystemErrorMessage } from 'node:util'
 
 import fastify, { type FastifyInstance, type FastifySchema, type RouteHandlerMethod } from 'fastify'
@@ -8,7 +11,8 @@ import type { HttpAddress } from '#shared/config'
 import type { HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
 
-import { removeStaleSocket } from '#primary/unix-socket'
+import { descriptorOf } from '#primary/descriptor-of'
+import { listenOnPath, removeStaleSocket } from '#primary/unix-socket'
 
 /** Scrapers, a panel, a health check and somebody at a terminal; more is somebody's mistake. */
 const MAX_CONNECTIONS = 64
@@ -26,6 +30,10 @@ export interface RunningHttpServer {
   readonly address: HostPort
   /** The same for people: `127.0.0.1:9090`, `unix:/run/mtg.sock`. */
   readonly bind: string
+  /** What it listens on, for a successor to go on with; null when there is nothing to hand over. */
+  readonly fd: number | null
+  /** A successor answers there from now on: who asks something now gets it, and nobody new is taken. */
+  retire(): void
   /** Ends at once: open connections are closed. */
   close(): Promise<void>
 }
@@ -89,16 +97,30 @@ export function serveReadOnly(
   })
 }
 
-/** Listen. `what` names the server in the error: throws an OperatorError `cannot start <what> on <address>: <reason>`. */
+/**
+ * Listen. `what` names the server in the error: throws an OperatorError `cannot start <what> on <address>: <reason>`.
+ * @param handed descriptor that the process before us listens on at this address
+ */
 export async function listenHttp(
   server: FastifyInstance,
   address: HttpAddress,
   what: string,
+  handed: number | null = null,
 ): Promise<RunningHttpServer> {
+  let isRetired = false
+  server.addHook('onSend', (_request, reply, payload, done) => {
+    if (isRetired) void reply.header('Connection', 'close')
+    done(null, payload)
+  })
   try {
-    if ('path' in address) {
+    if (handed !== null) {
+      await server.ready()
+      server.server.listen({ fd: handed })
+      await once(server.server, 'listening')
+    } else if ('path' in address) {
+      await server.ready()
       await removeStaleSocket(address.path)
-      await server.listen({ path: address.path })
+      await listenOnPath(server.server, address.path)
     } else await server.listen({ host: address.host, port: address.port })
   } catch (cause) {
     await server.close()
@@ -114,8 +136,18 @@ export async function listenHttp(
   return {
     address: real,
     bind: formatHttpAddress('path' in address ? address : real),
+    get fd() {
+      return isRetired ? null : descriptorOf(server.server)
+    },
+    retire: () => {
+      isRetired = true
+      // Not that of HTTP servers: it would close connections whose request is on its way.
+      NetServer.prototype.close.call(server.server)
+    },
     close: async () => {
       await server.close()
+      // The path is the successor's, if there is one.
+      if ('path' in address && !isRetired) await unlink(address.path).catch(() => {})
     },
   }
 }

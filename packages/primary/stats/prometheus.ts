@@ -15,6 +15,8 @@ export interface PrometheusOptions {
   readonly config: StatsConfig['prometheus']
   readonly families: readonly SampledFamily[]
   readonly histograms: HistogramSums
+  /** What the process before us listens on at this address. */
+  readonly handed?: number | null
   /** Of the program. */
   readonly version: string
   /** Which names a request may be for, where it comes over loopback; absent in tests of other things: all. */
@@ -37,7 +39,7 @@ export function startPrometheus(options: PrometheusOptions): Promise<RunningHttp
     // Always the plain text format: in OpenMetrics counters would have to be renamed to `…_total`.
     return reply.header('Content-Type', registry.contentType).send(Buffer.from(text))
   })
-  return listenHttp(server, config.bindTo, 'Prometheus exporter')
+  return listenHttp(server, config.bindTo, 'Prometheus exporter', options.handed)
 }
 
 /** A path that ends with a slash stands for all below it, so that `/` answers every URL. */

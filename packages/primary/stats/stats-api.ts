@@ -13,6 +13,8 @@ import { answerUpstreams, UPSTREAMS_PATH } from './upstreams-route.ts'
 export interface StatsApiOptions {
   /** Port 0 takes any free one. */
   readonly address: HttpAddress
+  /** What the process before us listens on at this address. */
+  readonly handed?: number | null
   /** What clients put in front of every path: begins with a slash and ends without, or is empty (the default). */
   readonly pathPrefix?: string
   /** Of the program, for the description. */
@@ -58,5 +60,5 @@ export async function startStatsApi(options: StatsApiOptions): Promise<RunningHt
   serve(DESCRIPTION_PATH, (_request, reply) =>
     reply.header('Content-Type', 'application/json').send(Buffer.from(JSON.stringify(server.swagger()))),
   )
-  return listenHttp(server, options.address, 'stats API')
+  return listenHttp(server, options.address, 'stats API', options.handed)
 }

@@ -1,0 +1,96 @@
+/**
+ * What a process and its successor tell each other (decision O6), over the channel between parent and child:
+ *
+ *   successor                                       running process
+ *                                <-  environment:    descriptors, what the replay set covers, which state file
+ *   standing                     ->                  configuration valid, threads up, lists loaded
+ *                                <-  hellos … accept what the replay set holds
+ *   serving                      ->                  stops accepting, writes the state file and lets go of it
+ *                                <-  released
+ *   settled                      ->                  drains, ends
+ *
+ * and `hellos` in both directions from there on, while both live. The two may be of different versions of the program.
+ */
+import type { HostPort } from '#shared/dc'
+import { OperatorError } from '#shared/errors'
+
+/** Changes when a successor of another version could not understand what it is given. */
+const VERSION = 1
+const VARIABLE = 'MTG_MULTI_SUCCEEDS'
+
+export const SOCKET_USES = ['clients', 'api', 'metrics'] as const
+export type SocketUse = (typeof SOCKET_USES)[number]
+
+/** A listening socket that goes on. A UNIX socket has its path as host, and port 0. */
+export interface HandedSocket {
+  readonly use: SocketUse
+  readonly fd: number
+  readonly address: HostPort
+}
+
+/** What the replay set that is handed over covers. */
+export interface ReplayCover {
+  /** Unix time from which on every hello is in it. */
+  readonly sinceMs: number
+  /** For how long each entry is kept. */
+  readonly lifeMs: number
+}
+
+export interface Inheritance {
+  readonly sockets: readonly HandedSocket[]
+  /** null: there is no set. */
+  readonly replay: ReplayCover | null
+  /** Absolute path of the file that the running process owns, or null. */
+  readonly stateFile: string | null
+}
+
+export type UpgradeMessage =
+  | { readonly type: 'standing' | 'accept' | 'serving' | 'released' | 'settled' }
+  | { readonly type: 'hellos'; readonly entries: Uint8Array }
+
+/** The environment of a successor. */
+export function announce(inheritance: Inheritance): NodeJS.ProcessEnv {
+  return { [VARIABLE]: JSON.stringify({ version: VERSION, ...inheritance }) }
+}
+
+/**
+ * Takes it out of the environment, so that no program started from here believes it to be its own. null: this process
+ * succeeds nobody.
+ * @throws OperatorError for what no program of this version has written
+ */
+export function takeInheritance(env: NodeJS.ProcessEnv): Inheritance | null {
+  const text = env[VARIABLE]
+  delete env[VARIABLE]
+  if (text === undefined) return null
+  const { version, ...inheritance } = parse(text)
+  if (version !== VERSION)
+    throw new OperatorError('the running process is of a version that this one cannot succeed: restart it')
+  return inheritance
+}
+
+/** null for anything that is none; messages of later versions may be. */
+export function readMessage(message: unknown): UpgradeMessage | null {
+  if (typeof message !== 'object' || message === null || !('type' in message)) return null
+  switch (message.type) {
+    case 'standing':
+    case 'accept':
+    case 'serving':
+    case 'released':
+    case 'settled':
+      return { type: message.type }
+    case 'hellos':
+      return 'entries' in message && message.entries instanceof Uint8Array
+        ? { type: 'hellos', entries: message.entries }
+        : null
+    default:
+      return null
+  }
+}
+
+function parse(text: string): Inheritance & { version: unknown } {
+  try {
+    return JSON.parse(text) as Inheritance & { version: unknown } // ours, and the version says which
+  } catch (cause) {
+    throw new OperatorError(`${VARIABLE} is set, but not by a running mtg-multi: unset it`, { cause })
+  }
+}
