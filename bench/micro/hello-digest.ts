@@ -8,7 +8,7 @@ import type { UserEntry } from '#shared/worker-control'
 import { HelloDigest } from '#worker/fake-tls/authenticate'
 import { parseClientHello, type ClientHello } from '#worker/fake-tls/client-hello'
 import { KeyRing, RECENT_KEYS } from '#worker/fake-tls/key-ring'
-import { Turns } from '#worker/turns'
+import { SearchQueue } from '#worker/fake-tls/search-queue'
 import { buildClientHello } from '../../test/support/client-hello.ts'
 
 const ROUNDS = 5
@@ -90,7 +90,7 @@ function ringCases(keys: number): Case[] {
     generation: 1,
     secrets: [{ key: randomBytes(16), host: HOST }],
   }))
-  const ring = new KeyRing(users, new Turns())
+  const ring = new KeyRing(users, new SearchQueue())
   const last = users.at(-1)?.secrets[0]?.key ?? Buffer.alloc(16)
   const [stranger, known] = [signHello(randomBytes(16), 517), signHello(last, 517)]
   const clock = { nowMs: Date.now(), toleranceMs: 3_600_000, notBeforeSeconds: null }
@@ -99,7 +99,7 @@ function ringCases(keys: number): Case[] {
     calls,
     run: async () => {
       for (let i = 0; i < calls; i++) {
-        const { ok } = await ring.search(hello, hint, clock)
+        const { ok } = await ring.search(hello, { userHint: hint, source: '192.0.2.1' }, clock)
         if (ok === (hello === stranger)) throw new Error('the search found another than asked for')
       }
     },

@@ -30,6 +30,15 @@ export interface ProxyOptions {
   readonly apiPort?: number
   /** The default unless given. */
   readonly pacing?: 'burst' | 'full' | 'off'
+  /** The others have the host of the one whose secret is used: each is a key more to try. */
+  readonly othersShareHost?: boolean
+  /** Where strangers are passed on to; a port that nobody listens on unless given. */
+  readonly sitePort?: number
+  /** Limits on unfinished handshakes; the defaults unless given. */
+  readonly maxHandshakes?: number
+  readonly maxHandshakesPerAddress?: number
+  /** Serve metrics there. */
+  readonly metricsPort?: number
 }
 
 /** The proxy as operators run it: a process of its own, with a configuration file. */
@@ -95,7 +104,15 @@ reuse-port = ${options.reusePort ?? false}
 
 [secrets]
 bench = "${secret}"
-${buildOtherUsers(options.otherUsers ?? 0)}
+${buildOtherUsers(options)}
+
+[defense]
+max-handshakes = ${options.maxHandshakes ?? '"auto"'}
+max-handshakes-per-address = ${options.maxHandshakesPerAddress ?? '"auto"'}
+
+[stats.prometheus]
+enabled = ${options.metricsPort !== undefined}
+bind-to = "127.0.0.1:${options.metricsPort ?? 1}"
 
 [defense.doppelganger]
 pacing = "${options.pacing ?? 'burst'}"
@@ -109,16 +126,17 @@ fast-mode = ${options.fastMode}
 [dc]
 2 = ["127.0.0.1:${options.dcPort}"]
 
-# Nothing is fronted; should it be, it stays on this machine.
+# What is fronted stays on this machine.
 [domain-fronting]
 host = "127.0.0.1"
-port = 9
+port = ${options.sitePort ?? 9}
 `
 }
 
-/** Each with a key and a host of its own, so that nobody's search for a key gets longer. */
-function buildOtherUsers(count: number): string {
-  const host = (index: number): string => Buffer.from(`host-${index}.example`).toString('hex')
+/** Each with a key and a host of its own, so that nobody's search for a key gets longer, unless it should. */
+function buildOtherUsers({ otherUsers: count = 0, othersShareHost = false }: ProxyOptions): string {
+  const host = (index: number): string =>
+    Buffer.from(othersShareHost ? HOST : `host-${index}.example`).toString('hex')
   return Array.from(
     { length: count },
     (_, index) => `user-${index} = "ee${randomBytes(16).toString('hex')}${host(index)}"`,

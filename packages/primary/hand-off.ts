@@ -6,6 +6,8 @@ import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import type { IpFilter } from '#shared/ip-filter'
 import { plainAddress } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
+import { countHandshakeLimited } from '#shared/state/handshake-counter'
+import type { HandshakeLimits, Handshakes } from '#shared/state/handshakes'
 import { slot } from '#shared/state/layout'
 import { UserHints } from '#shared/user-hints'
 import type { WorkerPool } from './worker-pool.ts'
@@ -14,11 +16,14 @@ const CONCURRENCY_LIMITED = slot('concurrency_limited')
 const HAND_OFFS_FAILED = slot('hand_offs_failed')
 
 /** What of the configuration `HandOffs` goes by. */
-export type HandOffConfig = Pick<ProxyConfig, 'concurrency' | 'proxyProtocolListener'>
+export interface HandOffConfig extends Pick<ProxyConfig, 'concurrency' | 'proxyProtocolListener'> {
+  readonly defense: HandshakeLimits
+}
 
 export interface HandOffOptions {
   readonly config: HandOffConfig
   readonly ipFilter: IpFilter
+  readonly handshakes: Handshakes
   readonly log: Logger
 }
 
@@ -29,6 +34,7 @@ export class HandOffs {
   readonly #userHints: UserHints
   readonly #ipFilter: IpFilter
   readonly #farewells: Farewells
+  readonly #handshakes: Handshakes
   readonly #log: Logger
   #config: HandOffConfig
 
@@ -38,6 +44,7 @@ export class HandOffs {
     this.#userHints = new UserHints()
     this.#ipFilter = options.ipFilter
     this.#farewells = new Farewells()
+    this.#handshakes = options.handshakes
     this.#log = options.log
     this.#config = options.config
   }
@@ -64,7 +71,7 @@ export class HandOffs {
       return
     }
     const address = plainAddress(remoteAddress)
-    const { proxyProtocolListener: isProxied, concurrency } = this.#config
+    const { proxyProtocolListener: isProxied, concurrency, defense } = this.#config
     // Behind a balancer all sockets are its own: the worker asks, when it knows who the client is.
     const refusal = isProxied ? null : this.#ipFilter.refuse(address, this.#counters, this.#log)
     if (refusal === 'close') return this.#refuse(socket)
@@ -74,6 +81,18 @@ export class HandOffs {
       return this.#refuse(socket)
     }
     const worker = this.#pool.leastLoaded()
+    if (worker === null) {
+      this.#counters.add(HAND_OFFS_FAILED, 1)
+      socket.destroy()
+      return
+    }
+    const source = isProxied ? null : address
+    const admission = this.#handshakes.admit(worker.index, source, defense)
+    if (!admission.ok) {
+      countHandshakeLimited(this.#counters, admission.limit)
+      this.#log.debug({ ip: address, limit: admission.limit }, 'connection was handshake limited')
+      return this.#refuse(socket)
+    }
     const userHint = this.#userHints.find(address)
     const handOff: HandOff = {
       socket,
@@ -82,12 +101,13 @@ export class HandOffs {
       userHint,
       mustFront: refusal === 'front',
       isProxied,
+      handshakeSource: admission.source,
       acceptedAtMs: sharedNowMs(),
     }
-    if (!worker?.handOff(handOff)) {
-      this.#counters.add(HAND_OFFS_FAILED, 1)
-      socket.destroy() // also when there was no thread to post it to
-    }
+    if (worker.handOff(handOff)) return
+    this.#handshakes.leave(worker.index, admission.source)
+    this.#counters.add(HAND_OFFS_FAILED, 1)
+    socket.destroy()
   }
 
   /** A FIN and nothing else, whatever the client has sent or will send. */

@@ -173,6 +173,7 @@ export class RunningProxy {
     this.#handOffs = new HandOffs(this.#pool, this.#state.counters, {
       config,
       ipFilter: this.#ipLists.filter,
+      handshakes: this.#state.handshakes,
       log: this.#log,
     })
     this.#outputs = new Outputs({

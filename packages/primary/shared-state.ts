@@ -9,12 +9,14 @@ import {
   HistogramSums,
   type HistogramMemory,
 } from '#shared/state/histogram'
+import { createHandshakesMemory, Handshakes, type HandshakesMemory } from '#shared/state/handshakes'
 import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
 import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
 import { ClockWatch } from './clock-watch.ts'
 import { LeavingUsers } from './leaving-users.ts'
+import { DescriptorProbe } from './descriptor-probe.ts'
 import type { FamilySources } from './stats/list-families.ts'
 import type { StatsSnapshot } from './stats/stats-json.ts'
 import type { Totals } from './state-file/totals.ts'
@@ -42,6 +44,8 @@ export class SharedState {
   /** The primary's own row, as of the counters. */
   readonly histograms: HistogramRow
   readonly histogramSums: HistogramSums
+  readonly handshakes: Handshakes
+  readonly #handshakesMemory: HandshakesMemory
   readonly #histogramMemory: HistogramMemory
   readonly #countersMemory: CountersMemory
   readonly #ledgerMemory: LedgerMemory
@@ -51,6 +55,7 @@ export class SharedState {
   readonly #leaving: LeavingUsers
   readonly #replay: ReplaySet | null
   readonly #clock: ClockWatch
+  readonly #descriptors: DescriptorProbe
   readonly #log: Logger
   #users: readonly UserEntry[]
   readonly #totals: UserTotals
@@ -66,6 +71,8 @@ export class SharedState {
     this.#histogramMemory = createHistogramMemory(threads)
     this.histograms = new HistogramRow(this.#histogramMemory, threads)
     this.histogramSums = new HistogramSums(this.#histogramMemory)
+    this.#handshakesMemory = createHandshakesMemory(threads)
+    this.handshakes = new Handshakes(this.#handshakesMemory)
     this.#ledgerMemory = createLedgerMemory(threads)
     this.#ledger = new UserLedger(this.#ledgerMemory)
     this.#leaving = new LeavingUsers(this.#ledger)
@@ -73,6 +80,7 @@ export class SharedState {
     this.#replayMemory = enabled ? createReplayMemory(maxSizeBytes) : null
     this.#replay = this.#replayMemory === null ? null : new ReplaySet(this.#replayMemory, threads)
     this.#clock = new ClockWatch()
+    this.#descriptors = new DescriptorProbe(this.counters, log)
     this.#log = log
     this.#ticks = 0
     this.#evicted = 0
@@ -109,12 +117,13 @@ export class SharedState {
   /** What a thread that starts now is given of it. */
   boot(
     thread: number,
-  ): Pick<WorkerBoot, 'thread' | 'users' | 'counters' | 'histograms' | 'ledger' | 'replay'> {
+  ): Pick<WorkerBoot, 'thread' | 'users' | 'counters' | 'histograms' | 'handshakes' | 'ledger' | 'replay'> {
     return {
       thread,
       users: this.#users,
       counters: this.#countersMemory,
       histograms: this.#histogramMemory,
+      handshakes: this.#handshakesMemory,
       ledger: this.#ledgerMemory,
       replay: this.#replayMemory,
     }
@@ -124,6 +133,7 @@ export class SharedState {
   forgetThread(thread: number): void {
     this.#replay?.releaseDeadThread(thread)
     this.#ledger.forgetThread(thread)
+    this.handshakes.forgetThread(thread)
     this.sums.retire(thread)
   }
 
@@ -144,6 +154,7 @@ export class SharedState {
     this.#countClockSteps()
     this.#throttle.tick(performance.now())
     this.#leaving.settle(this.#totals)
+    this.#descriptors.check(performance.now())
     this.counters.publish()
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_REPAIR === 0) this.#ledger.repair()

@@ -142,6 +142,10 @@ export interface Socks5Proxy {
 }
 
 export interface DefenseConfig {
+  /** Connections that have not finished their handshake, in all; 0: no limit. */
+  readonly maxHandshakes: number
+  /** Of these from one IPv4 address or one IPv6 network of 64 bits; 0: no limit. */
+  readonly maxHandshakesPerAddress: number
   readonly antiReplay: {
     readonly enabled: boolean
     readonly maxSizeBytes: number

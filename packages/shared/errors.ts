@@ -14,6 +14,7 @@ export const HANDSHAKE_CODES = [
   'sni-missing',
   'sni-unknown',
   'digest',
+  'busy',
   'stale-time',
   'before-start',
   'replay',
@@ -61,6 +62,7 @@ export const DIAL_CODES = [
   'loop',
   'limit',
   'upstream',
+  'no-descriptors',
   'failed',
 ] as const
 export type DialCode = (typeof DIAL_CODES)[number]

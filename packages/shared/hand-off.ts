@@ -12,6 +12,8 @@ export interface HandOff {
   readonly mustFront: boolean
   /** It is a balancer's, and the IP lists are still to be asked about the client that its PROXY header names. */
   readonly isProxied: boolean
+  /** Where its unfinished handshake is counted for its source (state/handshakes.ts). */
+  readonly handshakeSource: number
   /** When it was accepted, on the clock of `sharedNowMs`. */
   readonly acceptedAtMs: number
 }

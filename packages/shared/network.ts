@@ -18,3 +18,8 @@ export function toNetwork(address: string): string {
   const [plain = address] = address.split('%')
   return ipaddr.IPv6.isValid(plain) ? ipaddr.IPv6.parse(plain).parts.slice(0, 4).join(':') : address
 }
+
+/** What counts as one client where limits are by address: an IPv4 address, or the /64 that an IPv6 host may choose from. */
+export function toSource(address: string): string {
+  return address.includes(':') ? toNetwork(address) : address
+}

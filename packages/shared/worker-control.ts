@@ -4,6 +4,7 @@ import type { DcAddress, DcTable, HostPort } from './dc.ts'
 import type { HealthMemory } from './dial/address-health.ts'
 import type { UpstreamMemory, UpstreamSlots } from './dial/upstream-state.ts'
 import type { CountersMemory } from './state/counters.ts'
+import type { HandshakesMemory } from './state/handshakes.ts'
 import type { HistogramMemory } from './state/histogram.ts'
 import type { ReplayMemory } from './state/replay-set.ts'
 import type { LedgerMemory } from './state/user-ledger.ts'
@@ -33,6 +34,7 @@ export interface WorkerBoot {
   readonly histograms: HistogramMemory
   readonly ledger: LedgerMemory
   readonly replay: ReplayMemory | null
+  readonly handshakes: HandshakesMemory
   readonly ipFilter: IpFilterValues
   readonly upstreams: UpstreamMemory
   readonly health: HealthMemory

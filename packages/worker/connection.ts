@@ -10,6 +10,7 @@ import { answerHello } from './fake-tls/answer-hello.ts'
 import type { UserKey } from './fake-tls/key-ring.ts'
 import { findUser } from './find-user.ts'
 import { HandshakeInput } from './handshake-input.ts'
+import type { HandshakePlace } from './handshake-place.ts'
 import { learnClient, PROXY_HEADER_TIMEOUT_MS } from './learn-client.ts'
 import type { ClientSession } from './obfuscated2/handshake.ts'
 import { openSession } from './open-session.ts'
@@ -24,6 +25,8 @@ import type { Thread } from './thread.ts'
 
 /** A hello comes with the first packet. Whoever is not done with it by then has lost one, or is no client of ours. */
 const HELLO_PATIENCE_MS = 250
+/** While places for handshakes run short. Slow phones finish theirs in 4 s; who waits longer keeps others from coming. */
+const PRESSED_HANDSHAKE_MS = 4000
 /** After one side's FIN the other gets this much silence, not the whole idle limit. */
 const HALF_CLOSED_IDLE_MS = 30_000
 /** Why dials end with their connection; one for all, since without a reason every abort makes an error with a stack. */
@@ -57,6 +60,8 @@ export class Connection {
   readonly log: StreamLog
   /** Where the fronting site is dialled for this peer; null while nobody needs to. */
   visit: SiteVisit | null
+  /** Left when the handshake is finished, or will never be. */
+  readonly handshakePlace: HandshakePlace
   readonly #input: HandshakeInput
   readonly #startedMs: number
   /** What the stages took, to be given back at close. */
@@ -69,7 +74,7 @@ export class Connection {
   #userKey: UserKey | null
   #dc: number | null
 
-  constructor(client: ByteSocket, peer: Peer, thread: Thread) {
+  constructor(client: ByteSocket, peer: Peer, place: HandshakePlace, thread: Thread) {
     this.#peer = peer
     this.client = client
     this.thread = thread
@@ -78,6 +83,7 @@ export class Connection {
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
     this.visit = null
+    this.handshakePlace = place
     this.#input = new HandshakeInput(client, (how) => this.#left(how))
     this.log = new StreamLog(thread.log, peer.address)
     this.#borrowed = []
@@ -173,15 +179,18 @@ export class Connection {
     this.visit = null
   }
 
-  /** Called by the thread's sweep: whether the time of the current stage is up, and what follows from it. */
-  checkDeadline(): void {
+  /**
+   * Called by the thread's sweep: whether the time of the current stage is up, and what follows from it.
+   * @param isPressed places for unfinished handshakes run short
+   */
+  checkDeadline(isPressed: boolean): void {
     switch (this.#stage) {
       case 'proxy-header':
-        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS) || this.isOverdue) this.#input.expire()
+        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS) || this.#isSlow(isPressed)) this.#input.expire()
         return
       case 'hello':
       case 'frame':
-        if (this.isOverdue) this.#input.expire()
+        if (this.#isSlow(isPressed)) this.#input.expire()
         return
       case 'relaying':
       case 'fronting':
@@ -260,6 +269,7 @@ export class Connection {
     if (this.client.unsentBytes > 0) this.client.destroy()
     else this.thread.dismiss(this.client)
     this.#far?.destroy()
+    this.handshakePlace.leave()
     for (const giveBack of this.#borrowed) giveBack()
     this.thread.forget(this)
     this.log.debug('Stream has been finished', {
@@ -281,6 +291,10 @@ export class Connection {
     const { counters } = this.thread
     counters.add(CLIENTS[this.family], 1)
     this.borrow(() => counters.add(CLIENTS[this.family], -1))
+  }
+
+  #isSlow(isPressed: boolean): boolean {
+    return this.isOverdue || (isPressed && this.#isOlderThan(PRESSED_HANDSHAKE_MS))
   }
 
   #isOlderThan(ms: number): boolean {

@@ -46,6 +46,8 @@ export async function learnClient(connection: Connection, input: HandshakeInput)
   const mustFront = refusal === 'front'
   connection.setPeer({ address, port, userHint, hintedBy: 'thread', mustFront, isProxied: false })
   if (refusal === 'close') connection.close('refused by an IP list')
+  const limit = connection.handshakePlace.setSource(address, connection.config.defense)
+  if (limit !== null) connection.close(`handshake limit: ${limit}`)
   connection.enter('hello')
 }
 

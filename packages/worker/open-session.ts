@@ -17,6 +17,7 @@ export async function openSession(
   const accepted = acceptClientFrame(await input.readFrame(), userKey.key)
   if (!accepted.ok)
     throw new HandshakeError(accepted.code, 'not the frame of a padded intermediate transport')
+  connection.handshakePlace.leave()
   connection.thread.countHandshake('ok')
   return accepted.session
 }

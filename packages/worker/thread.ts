@@ -12,6 +12,8 @@ import { createLogger } from '#shared/logger'
 import { countDnsIn } from '#shared/state/dns-counter'
 import { CounterRow, leavePlace, takePlace } from '#shared/state/counters'
 import { histogram, HistogramRow } from '#shared/state/histogram'
+import { countHandshakeLimited } from '#shared/state/handshake-counter'
+import { Handshakes } from '#shared/state/handshakes'
 import { plainAddress } from '#shared/network'
 import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
@@ -24,17 +26,19 @@ import { Connection } from './connection.ts'
 import { Dialers } from './dialers.ts'
 import { PaceTimer } from './doppelganger/pace-timer.ts'
 import { HelloCheck } from './fake-tls/hello-check.ts'
+import { SearchQueue } from './fake-tls/search-queue.ts'
+import { HandshakePlace } from './handshake-place.ts'
 import { LoopMeter } from './loop-meter.ts'
 import { OwnListeners } from './own-listeners.ts'
 import type { Peer } from './peer.ts'
 import { ByteSocket } from './socket/byte-socket.ts'
 import { connectSocket } from './socket/connect-socket.ts'
 import type { ReadBuffers } from './socket/read-buffers.ts'
+import { Rounds } from './rounds.ts'
 import { SocketOptions } from './socket/socket-options.ts'
 import type { NativeSupport } from './socket/test-native-options.ts'
 import { WriteSlots } from './socket/write-slots.ts'
 import { TrustedNetworks } from './trusted-networks.ts'
-import { Turns } from './turns.ts'
 import { Warnings } from './warnings.ts'
 
 const ACCEPT_ERRORS = slot('accept_errors')
@@ -74,11 +78,14 @@ export class Thread implements WorkerControl {
   /** For addresses that the primary does not know. */
   readonly hints: UserHints
   readonly paceTimer: PaceTimer
+  /** For what comes in bursts, so that it delays nobody who is served. */
+  readonly rounds: Rounds
   readonly #boot: WorkerBoot
   readonly #port: MessagePort
   readonly #buffers: ReadBuffers | null
   readonly #native: NativeSupport
   readonly #loopMeter: LoopMeter
+  readonly #handshakes: Handshakes
   readonly #connections: Set<Connection>
   /** Those whose hello is not there, and some that have gone on or ended since the last tick. */
   #greeting: Connection[]
@@ -119,7 +126,7 @@ export class Thread implements WorkerControl {
       replay: boot.replay === null ? null : new ReplaySet(boot.replay, boot.thread),
       startedAtMs: boot.startedAtMs,
       clock: this.clock,
-      turns: new Turns(),
+      searches: new SearchQueue(),
     })
     this.ipFilter = new IpFilter(boot.ipFilter)
     this.dialers = new Dialers(config, boot.routing, {
@@ -132,10 +139,12 @@ export class Thread implements WorkerControl {
     })
     this.hints = new UserHints()
     this.paceTimer = new PaceTimer()
+    this.rounds = new Rounds()
     this.#boot = boot
     this.#port = port
     this.#buffers = buffers
     this.#native = native
+    this.#handshakes = new Handshakes(boot.handshakes)
     this.#socketOptions = new SocketOptions(config.network, native.native, native.works)
     this.#connections = new Set()
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
@@ -195,6 +204,7 @@ export class Thread implements WorkerControl {
   }
 
   closeAll(): void {
+    this.rounds.flush()
     for (const connection of this.#connections) connection.close('shutdown')
   }
 
@@ -297,14 +307,23 @@ export class Thread implements WorkerControl {
       this.log.debug({ ip: address }, 'connection was concurrency limited')
       return this.#refuse(socket)
     }
-    this.#serve(socket, {
+    const source = isProxied ? null : address
+    const admission = this.#handshakes.admit(thread, source, this.#config.defense)
+    if (!admission.ok) {
+      leavePlace(counters, 'accepted', thread)
+      countHandshakeLimited(this.counters, admission.limit)
+      this.log.debug({ ip: address, limit: admission.limit }, 'connection was handshake limited')
+      return this.#refuse(socket)
+    }
+    const peer: Peer = {
       address,
       port: remotePort,
       userHint: this.hints.find(address),
       hintedBy: 'thread',
       mustFront: refusal === 'front',
       isProxied,
-    })
+    }
+    this.rounds.run(() => this.#serve(socket, peer, admission.source))
   }
 
   /** A FIN and nothing else, whatever the client has sent or will send. */
@@ -312,16 +331,22 @@ export class Thread implements WorkerControl {
     this.#farewells.dismiss(socket, this.clock.monotonicMs)
   }
 
-  #takeOver({ socket, acceptedAtMs, remoteAddress, remotePort, ...known }: HandOff): void {
-    this.#received += 1
+  #takeOver(handOff: HandOff): void {
+    const { socket, acceptedAtMs, handshakeSource, remoteAddress, remotePort, ...known } = handOff
     this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
-    this.#serve(socket, { ...known, address: remoteAddress, port: remotePort, hintedBy: 'primary' })
+    const peer: Peer = { ...known, address: remoteAddress, port: remotePort, hintedBy: 'primary' }
+    this.rounds.run(() => {
+      this.#received += 1
+      this.#serve(socket, peer, handshakeSource)
+    })
   }
 
-  #serve(socket: Socket, peer: Peer): void {
+  /** @param handshakeSource where its handshake is counted */
+  #serve(socket: Socket, peer: Peer, handshakeSource: number): void {
     const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
     this.#socketOptions.applyToClient(client.socket)
-    const connection = new Connection(client, peer, this)
+    const place = new HandshakePlace(this.#handshakes, this.#boot.thread, handshakeSource, this.counters)
+    const connection = new Connection(client, peer, place, this)
     this.#connections.add(connection)
     this.#greeting.push(connection)
     connection.run().catch((error: unknown) => {
@@ -348,7 +373,14 @@ export class Thread implements WorkerControl {
     this.#greeting = this.#greeting.filter((connection) => connection.checkHello())
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_SWEEP !== 0) return
-    for (const connection of this.#connections) connection.checkDeadline()
+    const isPressed = this.#isPressed()
+    for (const connection of this.#connections) connection.checkDeadline(isPressed)
+  }
+
+  /** Half of the places for unfinished handshakes are taken: who has had time enough makes room for those who come. */
+  #isPressed(): boolean {
+    const { maxHandshakes } = this.#config.defense
+    return maxHandshakes > 0 && 2 * this.#handshakes.total > maxHandshakes
   }
 
   #finishIfDrained(): void {

@@ -17,6 +17,8 @@ import { findFreePort } from '../support/free-port.ts'
 
 const SECRET = `ee${'06'.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const options = { timeout: 120_000 }
+const OUT_OF_DESCRIPTORS =
+  'out of file descriptors, new clients are closed: raise the limit (ulimit -n, LimitNOFILE=) or lower concurrency'
 
 for (const [clients, inFlight] of [
   [2000, 2000],
@@ -82,6 +84,13 @@ test(
         'concurrency = 1000',
         // Far above the limit of this test: a hand-off that was lost would hold the drain up for so long.
         'shutdown-timeout = "5m"',
+        // All of them have one address.
+        '[defense]',
+        'max-handshakes = 0',
+        'max-handshakes-per-address = 0',
+        '[domain-fronting]',
+        'host = "127.0.0.1"',
+        `port = ${dc.port}`,
         '[performance]',
         'workers = 2',
         '[network.timeout]',
@@ -118,12 +127,19 @@ test(
       (count) => count >= held - openFiles,
     )
     t.diagnostic(`${held - refused} of ${held} silent clients held, ${refused} closed`)
+    const said = await logged(OUT_OF_DESCRIPTORS)
+    assert.equal(said['level'], 'warn')
+    assert.equal(said['error'], 'EMFILE')
     const message = randomBytes(50_000)
     served.write(message)
     assert.ok(
       message.equals(await served.read(message.length)),
       'the echo of the one that was there before differs',
     )
+    // Now all want to see the site, and there is nothing to dial it with.
+    for (const socket of silent) if (!isClosed(socket)) socket.write('GET / HTTP/1.1\r\n\r\n')
+    const isUnfronted = ({ code }: Record<string, unknown>): boolean => code === 'no-descriptors'
+    await eventually('a dial without a descriptor', () => log.some(isUnfronted), Boolean)
     for (const socket of silent) socket.destroy()
 
     const later = await eventually(
@@ -137,6 +153,11 @@ test(
     served.destroy()
     later!.destroy()
     await eventually('the descriptors of before', count, (now) => now <= before)
+    const times = log
+      .filter(({ message: text }) => text === OUT_OF_DESCRIPTORS)
+      .map(({ timestamp }) => Number(timestamp))
+    for (const [at, time] of times.slice(1).entries())
+      assert.ok(time - times[at]! >= 900, `two lines within ${time - times[at]!} ms`)
     child.kill('SIGTERM')
     await eventually(
       'the end of the drain',

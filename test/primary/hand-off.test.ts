@@ -12,18 +12,24 @@ import { IpFilter } from '#shared/ip-filter'
 import { createRangesMemory } from '#shared/ip-ranges'
 import { createLogger } from '#shared/logger'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
+import { createHandshakesMemory, Handshakes, type HandshakeLimits } from '#shared/state/handshakes'
 import { slot } from '#shared/state/layout'
 import type { WorkerControl } from '#shared/worker-control'
 import { closed, LIVENESS_MS, openPair } from '../support/socket-pair.ts'
 
 const SILENT = createLogger({ level: 'silent', destination: 1, pretty: false })
+const NO_LIMITS: HandshakeLimits = { maxHandshakes: 0, maxHandshakesPerAddress: 0 }
 const LIMIT = { timeout: LIVENESS_MS }
 
 interface Bench {
   handOffs: HandOffs
+  handshakes: Handshakes
   /** Settable: connections that all threads hold. */
   pool: { held: number }
-  count: (metric: 'concurrency_limited' | 'hand_offs_failed') => number
+  count: (
+    metric: 'concurrency_limited' | 'hand_offs_failed' | 'handshakes_limited',
+    labels?: Record<string, string>,
+  ) => number
 }
 
 /** @param port of the only thread, or null while there is none */
@@ -31,9 +37,11 @@ async function createBench(
   concurrency: number,
   port: MessagePort | null,
   ipFilter: IpFilter = new IpFilter({ allowlist: null, blocklist: null }),
+  limits: Partial<HandshakeLimits> = {},
 ): Promise<Bench> {
   const memory = createCountersMemory(1)
   const sums = new CounterSums(memory)
+  const handshakes = new Handshakes(createHandshakesMemory(1))
   const counters = new CounterRow(memory, 1)
   const thread = new WorkerThread(0, sums)
   const control = { ready: () => Promise.resolve(true) }
@@ -43,14 +51,16 @@ async function createBench(
   return {
     // `HandOffs` calls nothing of a pool but these two.
     handOffs: new HandOffs(pool as unknown as WorkerPool, counters, {
-      config: { concurrency, proxyProtocolListener: false },
+      config: { concurrency, proxyProtocolListener: false, defense: { ...NO_LIMITS, ...limits } },
+      handshakes,
       ipFilter,
       log: SILENT,
     }),
     pool,
-    count: (metric) => {
+    handshakes,
+    count: (metric, labels) => {
       counters.publish()
-      return sums.sum(slot(metric))
+      return sums.sum(slot(metric, labels))
     },
   }
 }
@@ -164,7 +174,7 @@ test(
     })
     const { handOffs } = await createBench(10, port, ipFilter)
     for (const proxyProtocolListener of [false, true, false]) {
-      handOffs.setConfig({ concurrency: 10, proxyProtocolListener })
+      handOffs.setConfig({ concurrency: 10, proxyProtocolListener, defense: NO_LIMITS })
       const { peer, accepted } = await openPair(t)
       handOffs.take(accepted)
       await isClosedFor(peer)
@@ -176,6 +186,38 @@ test(
     ])
   },
 )
+test('unfinished handshakes are limited; a failed hand-off leaves none behind', LIMIT, async (t) => {
+  const sources: number[] = []
+  let isLost = true
+  const port = fakePort(({ socket, handshakeSource }) => {
+    if (isLost) return
+    sources.push(handshakeSource)
+    socket.destroy()
+  })
+  const limits = { maxHandshakes: 2, maxHandshakesPerAddress: 1 }
+  const { handOffs, handshakes, count } = await createBench(10, port, undefined, limits)
+  const take = async (): Promise<void> => {
+    const { peer, accepted } = await openPair(t)
+    handOffs.take(accepted)
+    await isClosedFor(peer)
+  }
+  await take()
+  assert.equal(count('hand_offs_failed'), 1)
+  assert.equal(handshakes.total, 0)
+  isLost = false
+  await take()
+  await take()
+  assert.equal(count('handshakes_limited', { reason: 'address' }), 1)
+  assert.equal(handshakes.total, 1)
+  const defense = { maxHandshakes: 2, maxHandshakesPerAddress: 0 }
+  handOffs.setConfig({ concurrency: 10, proxyProtocolListener: false, defense })
+  await take()
+  await take()
+  assert.equal(count('handshakes_limited', { reason: 'total' }), 1)
+  assert.equal(sources.length, 2)
+  for (const source of sources) handshakes.leave(0, source)
+  assert.equal(handshakes.total, 0)
+})
 
 test('a socket posted to a thread that is gone is closed, not leaked', LIMIT, async (t) => {
   const { peer, accepted } = await openPair(t)

@@ -195,6 +195,8 @@ export function defaultConfig(options: TestProxyOptions): ProxyConfig {
       tcpNotSentLowatBytes: 131_072,
     },
     defense: {
+      maxHandshakes: 2048,
+      maxHandshakesPerAddress: 512,
       antiReplay: { enabled: true, maxSizeBytes: 16 * 1024 * 1024 },
       blocklist: noIpList,
       allowlist: noIpList,

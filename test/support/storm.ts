@@ -62,6 +62,8 @@ export async function runStorm(clients: number, inFlight: number): Promise<Storm
     workers: WORKERS,
     workerEntry: FAULTY_SERVE,
     config: {
+      // All of them have one address.
+      defense: { maxHandshakes: 0, maxHandshakesPerAddress: 0 },
       tolerateTimeSkewnessMs: PATIENCE_MS,
       network: {
         timeout: { tcpMs: PATIENCE_MS, httpMs: PATIENCE_MS, idleMs: PATIENCE_MS, handshakeMs: PATIENCE_MS },

@@ -87,6 +87,8 @@ export function buildConfig(
       tcpNotSentLowatBytes: values['network.tcp-not-sent-lowat'],
     },
     defense: {
+      maxHandshakes: share(values['defense.max-handshakes'], values.concurrency, 4),
+      maxHandshakesPerAddress: share(values['defense.max-handshakes-per-address'], values.concurrency, 16),
       antiReplay: {
         enabled: values['defense.anti-replay.enabled'],
         maxSizeBytes: values['defense.anti-replay.max-size'],
@@ -140,6 +142,14 @@ function buildIpList(values: ConfigValues, name: 'blocklist' | 'allowlist'): IpL
 /** Half, so that strangers alone never fill the proxy (decision W16). */
 function halve(concurrency: number): number {
   return Math.max(1, Math.floor(concurrency / 2))
+}
+
+/** Fewer would refuse a few phones that come back at the same moment, with eight connections each. */
+const MIN_AUTO_HANDSHAKES = 64
+
+/** "auto" is a part of concurrency. */
+function share(limit: number | 'auto', concurrency: number, parts: number): number {
+  return limit === 'auto' ? Math.max(MIN_AUTO_HANDSHAKES, Math.floor(concurrency / parts)) : limit
 }
 
 function resolveWorkers(workers: number | 'auto'): number {

@@ -99,12 +99,12 @@ export const decodeErrorRate: Decoder<number> = (found) => {
 }
 
 /** `"auto"`, or a number from 1 to `max`. */
-export function decodeAutoOrInteger(max: number): Decoder<number | 'auto'> {
-  const decodeNumber = decodeInteger(1, max)
+export function decodeAutoOrInteger(min: number, max: number): Decoder<number | 'auto'> {
+  const decodeNumber = decodeInteger(min, max)
   return (found) => {
     if (found === 'auto') return { ok: true, value: 'auto' }
     const decoded = decodeNumber(found)
-    return decoded.ok ? decoded : fail(`expected "auto" or an integer from 1 to ${max}`)
+    return decoded.ok ? decoded : fail(`expected "auto" or an integer from ${min} to ${max}`)
   }
 }
 

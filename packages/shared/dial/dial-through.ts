@@ -3,7 +3,7 @@ import { DialError } from '../errors.ts'
 import { monotonicMs } from '../monotonic.ts'
 import type { AddressHealth } from './address-health.ts'
 import type { Permit } from './circuit-breaker.ts'
-import { dialFirst, STAGGER_MS, TIMED_OUT, type Dialled } from './dial.ts'
+import { dialFirst, STAGGER_MS, TIMED_OUT, toDialError, type Dialled } from './dial.ts'
 import { formatAttempt, planAttempts, type Attempt, type Route, type Upstream } from './route.ts'
 
 /**
@@ -44,6 +44,7 @@ export async function dialThrough<T>(options: DialThroughOptions<T>): Promise<Di
     connect: (attempt, own) => openCounted(attempt, own, options, permits),
     discard,
     onFailure: (attempt, error, winner) => {
+      if (error.code === 'no-descriptors') return // ours, and nobody else's
       // Another way answered where this one was silent; with the same way it is the address that is silent.
       const isWays = winner !== null && winner.upstream !== attempt.upstream
       if (isWays) {
@@ -116,7 +117,7 @@ async function openCounted<T>(
     permit?.succeed()
     return connection
   } catch (error) {
-    if (signal.aborted && signal.reason !== TIMED_OUT) permit?.cancel()
+    if (isOurs(error, signal)) permit?.cancel()
     else if (isTargetsFault(error, signal)) permit?.succeed()
     else {
       permit?.fail(monotonicMs())
@@ -126,6 +127,12 @@ async function openCounted<T>(
       throw new DialError(error.code, `${formatHostPort(attempt)}: ${error.message}`, { cause: error })
     throw error
   }
+}
+
+/** The client left, or we have no descriptor: nothing was learnt of anybody. */
+function isOurs(error: unknown, signal: AbortSignal): boolean {
+  if (signal.aborted) return signal.reason !== TIMED_OUT
+  return toDialError(error, '').code === 'no-descriptors'
 }
 
 /** The proxy answered in order that the target does not. Without a proxy every failure counts. */

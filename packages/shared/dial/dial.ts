@@ -140,6 +140,9 @@ const CODES: Readonly<Record<string, DialCode>> = {
   ETIMEDOUT: 'timeout',
   ENOTFOUND: 'unresolved',
   EAI_AGAIN: 'unresolved',
+  // Our own shortage, and no fault of any address.
+  EMFILE: 'no-descriptors',
+  ENFILE: 'no-descriptors',
 }
 
 /** What a system error of a connect means. `name` begins the message. */

@@ -4,6 +4,7 @@
  */
 import { DNS_TRANSPORTS, QUERY_OUTCOMES } from '../dial/dns/transport.ts'
 import { BugError, HANDSHAKE_CODES, PROXY_HEADER_CODES } from '../errors.ts'
+import { HANDSHAKE_LIMITS } from './handshakes.ts'
 
 export type MetricKind = 'gauge' | 'counter'
 
@@ -222,6 +223,27 @@ export const METRICS = [
     name: 'clock_steps',
     kind: 'counter',
     help: 'How often the system clock was seen to jump by a second or more.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'unfinished_handshakes',
+    kind: 'gauge',
+    help: 'Client connections that have not finished their handshake and are not fronted.',
+    labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'handshakes_limited',
+    kind: 'counter',
+    help: 'Connections closed at once because too many had not finished their handshake, in all or from their address.',
+    labels: { reason: HANDSHAKE_LIMITS },
+    perDcAddress: false,
+  },
+  {
+    name: 'descriptors_exhausted',
+    kind: 'counter',
+    help: 'Checks, four a second, that found next to no file descriptor free: clients that come then are closed unheard.',
     labels: {},
     perDcAddress: false,
   },

@@ -25,6 +25,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   const isNobodyThere = client.socket.destroyed || (client.hasEnded && connection.received.length === 0)
   if (isNobodyThere) return connection.close(cause.code)
   connection.enter('dialing-front')
+  connection.handshakePlace.leave() // what is fronted has a limit of its own
   thread.counters.add(FRONTED, 1)
   const visit = visitSite(connection, cause.frontHost)
   if (visit === null) return connection.close('domain fronting: limit')
@@ -47,7 +48,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
     if (!(error instanceof DialError)) throw error
     if (error.code !== 'aborted') {
       thread.counters.add(FAILURES, 1)
-      thread.warnings.warn('cannot dial to the fronting domain', { error: error.message })
+      thread.warnings.warn('cannot dial to the fronting domain', { code: error.code, error: error.message })
     }
     connection.close(`cannot dial to the fronting domain: ${error.code}`)
   }

@@ -32,12 +32,9 @@ export class SiteVisit {
     this.#heard = null
     this.#isTaken = false
     this.#isOver = false
-    const dialling = dialFront(
-      host,
-      config.domainFronting.port,
-      thread.dialers.front,
-      connection.dialSignal(),
-    )
+    const signal = connection.dialSignal()
+    const { port } = config.domainFronting
+    const dialling = thread.rounds.turn().then(() => dialFront(host, port, thread.dialers.front, signal))
     this.#dialled = dialling.then((dialled) => this.#arrive(dialled))
     this.#dialled.catch(() => {}) // early, there may be nobody yet who wants to know
   }

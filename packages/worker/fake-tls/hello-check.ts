@@ -2,10 +2,10 @@ import { sharedNowMs } from '#shared/hand-off'
 import type { ReplaySet } from '#shared/state/replay-set'
 import type { UserEntry } from '#shared/worker-control'
 import type { Clock } from '../clock.ts'
-import type { Turns } from '../turns.ts'
 import { DIGEST_PREFIX_BYTES } from './authenticate.ts'
 import { HELLO_RANDOM_BYTES, type ClientHello } from './client-hello.ts'
-import { KeyRing, type GiveUp, type KeySearchResult } from './key-ring.ts'
+import { KeyRing, type GiveUp, type KeySearchResult, type SearchPeer } from './key-ring.ts'
+import type { SearchQueue } from './search-queue.ts'
 
 export interface HelloCheckOptions {
   readonly users: readonly UserEntry[]
@@ -15,7 +15,7 @@ export interface HelloCheckOptions {
   /** Unix time of the start of the process. */
   readonly startedAtMs: number
   readonly clock: Clock
-  readonly turns: Turns
+  readonly searches: SearchQueue
 }
 
 /** Who sent a ClientHello, and whether it may still be used: key, time, replay (decisions W1, W3, W4). */
@@ -31,11 +31,11 @@ export class HelloCheck {
     this.#options = options
     this.#windowMs = 2 * options.toleranceMs + 1000
     this.#fingerprint = new Uint8Array(HELLO_RANDOM_BYTES)
-    this.#keys = new KeyRing(options.users, options.turns)
+    this.#keys = new KeyRing(options.users, options.searches)
   }
 
   setUsers(users: readonly UserEntry[]): void {
-    this.#keys = new KeyRing(users, this.#options.turns)
+    this.#keys = new KeyRing(users, this.#options.searches)
   }
 
   /** Where a peer goes that named no host of ours. */
@@ -48,15 +48,14 @@ export class HelloCheck {
     return this.#keys.hostOf(hello)
   }
 
-  /** @param userHint ledger slot of the user seen last from the peer's network, or -1 */
-  findKey(hello: ClientHello, userHint: number, giveUp: GiveUp): Promise<KeySearchResult> {
+  findKey(hello: ClientHello, peer: SearchPeer, giveUp: GiveUp): Promise<KeySearchResult> {
     const nowMs = Date.now()
     const clock = {
       nowMs,
       toleranceMs: this.#options.toleranceMs,
       notBeforeSeconds: this.#notBeforeSeconds(),
     }
-    return this.#keys.search(hello, userHint, clock, giveUp)
+    return this.#keys.search(hello, peer, clock, giveUp)
   }
 
   /**

@@ -1,8 +1,8 @@
 import { BugError, type HandshakeCode } from '#shared/errors'
 import type { UserEntry } from '#shared/worker-control'
-import type { Turns } from '../turns.ts'
 import { HelloDigest } from './authenticate.ts'
 import { normalizeHost, type ClientHello } from './client-hello.ts'
+import type { SearchQueue } from './search-queue.ts'
 
 /** Keys tried before the thread turns to its connections again: about one millisecond of hashing. */
 export const KEYS_PER_SLICE = 128
@@ -36,6 +36,14 @@ export interface SearchClock {
   readonly notBeforeSeconds: number | null
 }
 
+/** For whom a key is looked up. */
+export interface SearchPeer {
+  /** Ledger slot of the user seen last from its network, or -1. */
+  readonly userHint: number
+  /** What searches take turns by: see `toSource`. */
+  readonly source: string
+}
+
 /** Why a search is not worth going on with, or null while it is. Asked before each slice. */
 export type GiveUp = () => HandshakeCode | null
 
@@ -43,11 +51,11 @@ export type GiveUp = () => HandshakeCode | null
 export class KeyRing {
   readonly #hosts: ReadonlyMap<string, HostKeys>
   readonly #defaultHost: string
-  readonly #turns: Turns
+  readonly #queue: SearchQueue
 
   /** @param users sorted by name; the first one's host takes peers whose own is not known */
-  constructor(users: readonly UserEntry[], turns: Turns) {
-    this.#turns = turns
+  constructor(users: readonly UserEntry[], queue: SearchQueue) {
+    this.#queue = queue
     const keysByHost = new Map<string, UserKey[]>()
     for (const user of users) {
       for (const { key, host } of user.secrets) {
@@ -79,13 +87,12 @@ export class KeyRing {
   }
 
   /**
-   * Find who signed the hello: the user the primary remembers from this network, then the keys used last, then every
-   * key of the host, in slices so that a long list does not hold up the thread's connections.
-   * @param userHint ledger slot of the user seen last from there, or -1
+   * Find who signed the hello: the user who was seen last from this network, then the keys used last, then every key of
+   * the host, in slices so that a long list does not hold up the thread's connections.
    */
   async search(
     hello: ClientHello,
-    userHint: number,
+    peer: SearchPeer,
     clock: SearchClock,
     giveUp: GiveUp = () => null,
   ): Promise<KeySearchResult> {
@@ -95,20 +102,46 @@ export class KeyRing {
       return { ok: false, code, host: this.#defaultHost }
     }
     const attempt = new Attempt(hello, clock)
-    const likely = host.byUserSlot.get(userHint) ?? []
+    const likely = host.byUserSlot.get(peer.userHint) ?? []
     let found = attempt.tryKeys(likely, 0, KEYS_PER_SLICE)
     found ??= attempt.tryKeys(host.recent, 0, host.recent.length)
-    for (let from = 0; found === null && from < host.keys.length; from += KEYS_PER_SLICE) {
-      if (from > 0) {
-        await this.#turns.next()
-        const code = giveUp()
-        if (code !== null) return { ok: false, code, host: host.host }
-      }
-      found = attempt.tryKeys(host.keys, from, from + KEYS_PER_SLICE)
+    if (found === null) {
+      const searched = await this.#searchAll(host.keys, attempt, peer, giveUp)
+      if (typeof searched === 'string') return { ok: false, code: searched, host: host.host }
+      found = searched
     }
-    if (found === null) return { ok: false, code: attempt.failure, host: host.host }
     remember(host.recent, found)
     return { ok: true, userKey: found }
+  }
+
+  /** @returns the key, or why there is none */
+  async #searchAll(
+    keys: readonly UserKey[],
+    attempt: Attempt,
+    { source }: SearchPeer,
+    giveUp: GiveUp,
+  ): Promise<UserKey | HandshakeCode> {
+    let from = 0
+    if (keys.length <= RECENT_KEYS || this.#queue.takeFreeSlice()) {
+      const found = attempt.tryKeys(keys, 0, KEYS_PER_SLICE)
+      if (found !== null) return found
+      from = KEYS_PER_SLICE
+    }
+    if (from >= keys.length) return attempt.failure
+    const queued = this.#queue.join(source, keys.length - from)
+    if (queued === null) return 'busy'
+    try {
+      for (; from < keys.length; from += KEYS_PER_SLICE) {
+        await queued.turn()
+        const code = giveUp()
+        if (code !== null) return code
+        const found = attempt.tryKeys(keys, from, from + KEYS_PER_SLICE)
+        if (found !== null) return found
+      }
+    } finally {
+      queued.leave()
+    }
+    return attempt.failure
   }
 
   #matchHost(hello: ClientHello): HostKeys | null {

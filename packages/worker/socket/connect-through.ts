@@ -1,7 +1,7 @@
 import type { UpstreamProxy } from '#shared/config'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import { DialError } from '#shared/errors'
-import { dialFirst } from '#shared/dial/dial'
+import { dialFirst, toDialError } from '#shared/dial/dial'
 import type { HostResolver } from '#shared/dial/resolver'
 import { Socks5Negotiation } from '#shared/dial/socks5'
 import type { ByteSocket } from './byte-socket.ts'
@@ -32,7 +32,8 @@ export async function connectThrough(
     socket = await connectServer(proxy, options, signal)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new DialError('upstream', `${name}: ${reason}`, { cause })
+    const isOurs = toDialError(cause, name).code === 'no-descriptors'
+    throw new DialError(isOurs ? 'no-descriptors' : 'upstream', `${name}: ${reason}`, { cause })
   }
   try {
     await negotiate(socket, new Socks5Negotiation(proxy, address), name, signal)

@@ -37,7 +37,11 @@ export async function dialSession(
     if (error instanceof DialError) observe(error.code)
     if (error instanceof DialError && error.code !== 'aborted') {
       thread.counters.add(DC_DIAL_FAILURES, 1)
-      thread.warnings.warn('cannot dial to telegram', { dc: dc ?? session.dc, error: error.message })
+      thread.warnings.warn('cannot dial to telegram', {
+        dc: dc ?? session.dc,
+        code: error.code,
+        error: error.message,
+      })
     }
     throw error
   }

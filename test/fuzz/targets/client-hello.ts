@@ -14,7 +14,7 @@ import { KeyRing } from '#worker/fake-tls/key-ring'
 import { MAX_HELLO_BYTES, MAX_HELLO_RECORDS, readClientHello } from '#worker/fake-tls/read-client-hello'
 import { peerClosed, RewindableReader } from '#worker/rewindable-reader'
 import type { ByteSocket } from '#worker/socket/byte-socket'
-import { Turns } from '#worker/turns'
+import { SearchQueue } from '#worker/fake-tls/search-queue'
 import { buildClientHello } from '../../support/client-hello.ts'
 import { verifyServerFlight } from '../../support/faketls-client.ts'
 import {
@@ -83,7 +83,11 @@ async function acceptSigned(hello: ClientHello): Promise<void> {
   signHelloBody(body, KEY, UNIX_SECONDS)
   const signed = parseClientHello(buildHelloImage(body))
   assert.ok(signed.ok)
-  const found = await new KeyRing([USER], new Turns()).search(signed.hello, -1, CLOCK)
+  const found = await new KeyRing([USER], new SearchQueue()).search(
+    signed.hello,
+    { userHint: -1, source: '192.0.2.1' },
+    CLOCK,
+  )
   assert.equal(found.ok, hello.serverNames.includes(HOST))
   if (!found.ok) return assert.ok(HANDSHAKE_CODES.includes(found.code))
 

@@ -372,7 +372,7 @@ test('an error rate is any number from 0 to 100', () => {
 
 test('workers are a number or "auto"', () => {
   check(
-    decodeAutoOrInteger(256),
+    decodeAutoOrInteger(1, 256),
     [
       ['auto', 'auto'],
       [1n, 1],

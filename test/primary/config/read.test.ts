@@ -78,6 +78,8 @@ test('a secret and an address are enough, and everything else has its default', 
       tcpNotSentLowatBytes: 131_072,
     },
     defense: {
+      maxHandshakes: 2048,
+      maxHandshakesPerAddress: 512,
       antiReplay: { enabled: true, maxSizeBytes: 16 * 2 ** 20 },
       blocklist: NO_IP_LIST,
       allowlist: NO_IP_LIST,
@@ -159,6 +161,9 @@ proxies = ["", "socks5://u:p@10.0.0.2"]
 keep-alive = { disabled = true, idle = "1s", interval = "2s", count = 3 }
 tcp-not-sent-lowat = "64kb"
 timeout = { tcp = "1s", http = "2s", idle = "3s", handshake = "4s" }
+[defense]
+max-handshakes = 500
+max-handshakes-per-address = 0
 [defense.anti-replay]
 enabled = false
 max-size = "32mib"
@@ -257,6 +262,8 @@ anna = "${SECRET}"
         tcpNotSentLowatBytes: 65_536,
       },
       defense: {
+        maxHandshakes: 500,
+        maxHandshakesPerAddress: 0,
         antiReplay: { enabled: false, maxSizeBytes: 32 * 2 ** 20 },
         blocklist: {
           enabled: true,
@@ -473,6 +480,19 @@ test('a replay set that is too small is raised with a warning', () => {
   const text = `defense.anti-replay.max-size = "1mib"\n${MINIMAL}`
   assert.equal(read(text).defense.antiReplay.maxSizeBytes, 16 * 2 ** 20)
   assert.match(warningsOf(text).join(), /max-size \(line 1\): found "1mib", raised to 16mib/)
+})
+
+test('limits on handshakes follow concurrency unless they are set', () => {
+  const limits = (text: string): [number, number] => {
+    const { maxHandshakes, maxHandshakesPerAddress } = read(`${text}\n${MINIMAL}`).defense
+    return [maxHandshakes, maxHandshakesPerAddress]
+  }
+  assert.deepEqual(limits(''), [2048, 512])
+  assert.deepEqual(limits('concurrency = 100000'), [25_000, 6250])
+  assert.deepEqual(limits('concurrency = 100'), [64, 64])
+  assert.deepEqual(limits('defense.max-handshakes = 0\ndefense.max-handshakes-per-address = 1'), [0, 1])
+  const problems = problemsOf(`defense.max-handshakes = -1\n${MINIMAL}`)
+  assert.match(problems.join(), /expected "auto" or an integer from 0 to 1000000/)
 })
 
 test('a file from an editor on Windows is read', () => {

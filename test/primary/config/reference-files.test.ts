@@ -164,6 +164,8 @@ test('the example of the reference has every key that is not ours alone', () => 
       'throttle.action',
       'domain-fronting.max-connections',
       'domain-fronting.via-proxies',
+      'defense.max-handshakes',
+      'defense.max-handshakes-per-address',
       'defense.blocklist.action',
       'defense.allowlist.action',
       'defense.doppelganger.pacing',

@@ -19,6 +19,8 @@ const OFF = configure([], { enabled: false })
 
 function defense(lists: { allowlist?: IpListConfig; blocklist?: IpListConfig }): DefenseConfig {
   return {
+    maxHandshakes: 0,
+    maxHandshakesPerAddress: 0,
     antiReplay: { enabled: true, maxSizeBytes: 2 ** 24 },
     allowlist: lists.allowlist ?? OFF,
     blocklist: lists.blocklist ?? OFF,

@@ -95,6 +95,8 @@ test('before anything happens there are label-less counters at 0, and no series 
     'mtg_domain_fronting_failures 0',
     'mtg_dc_update_failures 0',
     'mtg_clock_steps 0',
+    'mtg_unfinished_handshakes 0',
+    'mtg_descriptors_exhausted 0',
     // Of the histogram without labels, buckets first.
     ...zeroHandOffs(),
     `mtg_build_info{version="1.2.3",node="${process.versions.node}"} 1`,

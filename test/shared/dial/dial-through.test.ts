@@ -139,6 +139,26 @@ test('a doubtful address is probed beside a dial, once in a while, and trusted w
   assert.deepEqual(quiet.opened, ['[::1]:443'], 'not again at once')
 })
 
+test('our own want of descriptors is told to nobody', async () => {
+  const { route, registry } = createCountedRoute([socks5(1, { openThreshold: 1 }), DIRECT])
+  const health = createHealth()
+  const none = Object.assign(new Error('connect EMFILE 10.0.0.1:443 - Local'), { code: 'EMFILE' })
+  const result = dialThrough<string>({
+    route,
+    addresses: [A],
+    timeoutMs: 1000,
+    signal,
+    health,
+    open: () => Promise.reject(none),
+    discard: () => assert.fail('nothing was opened'),
+  })
+  await assert.rejects(result, { code: 'no-descriptors' })
+  for (const { failures, failedDials } of registry.list(monotonicMs()))
+    assert.deepEqual([failures, failedDials], [0, 0])
+  for (const way of ['10.0.0.1:443', '10.0.0.1:443 through 127.0.0.1:1'])
+    assert.equal(health.isDoubtful(way), false)
+})
+
 test('when all breakers are open nothing is tried and the error says why', async () => {
   const route = createRoute([socks5(1, { openThreshold: 1 }), socks5(2, { openThreshold: 1 })])
   for (const { state } of route) state.breaker?.tryEnter(monotonicMs())?.fail(monotonicMs())

@@ -182,7 +182,9 @@ test('system errors have codes of ours', async (t) => {
     ['ETIMEDOUT', 'timeout'],
     ['ENOTFOUND', 'unresolved'],
     ['EAI_AGAIN', 'unresolved'],
-    ['EMFILE', 'failed'],
+    ['EMFILE', 'no-descriptors'],
+    ['ENFILE', 'no-descriptors'],
+    ['EPERM', 'failed'],
   ] as const) {
     const { attempts, result } = await startDial(t, ADDRESSES.slice(0, 1))
     attempts.get(A)?.fail(systemError(system))

@@ -5,7 +5,7 @@ import { createReplayMemory, MIN_REPLAY_BYTES, ReplaySet } from '#shared/state/r
 import { Clock } from '#worker/clock'
 import { parseClientHello } from '#worker/fake-tls/client-hello'
 import { HelloCheck } from '#worker/fake-tls/hello-check'
-import { Turns } from '#worker/turns'
+import { SearchQueue } from '#worker/fake-tls/search-queue'
 import { buildClientHello } from '../../support/client-hello.ts'
 
 const KEY = Buffer.alloc(16, 7)
@@ -25,9 +25,9 @@ async function check(ageMs: number): Promise<string> {
     replay: new ReplaySet(createReplayMemory(MIN_REPLAY_BYTES), 0),
     startedAtMs: sharedNowMs() - ageMs,
     clock: new Clock(),
-    turns: new Turns(),
+    searches: new SearchQueue(),
   })
-  const found = await checks.findKey(hello.hello, -1, () => null)
+  const found = await checks.findKey(hello.hello, { userHint: -1, source: '192.0.2.1' }, () => null)
   return found.ok ? 'ok' : found.code
 }
 

@@ -6,13 +6,20 @@ import * as fc from 'fast-check'
 import { BugError } from '#shared/errors'
 import type { UserEntry } from '#shared/worker-control'
 import { buildHelloImage, parseClientHello, type ClientHello } from '#worker/fake-tls/client-hello'
-import { KEYS_PER_SLICE, KeyRing, RECENT_KEYS, type SearchClock } from '#worker/fake-tls/key-ring'
-import { Turns } from '#worker/turns'
+import {
+  KEYS_PER_SLICE,
+  KeyRing,
+  RECENT_KEYS,
+  type SearchClock,
+  type SearchPeer,
+} from '#worker/fake-tls/key-ring'
+import { SearchQueue } from '#worker/fake-tls/search-queue'
 import { encodeHelloBody, hostName, secretKey, signHelloBody } from '../../support/generators.ts'
 
 const NOW_SECONDS = 1_700_000_000
 const CLOCK: SearchClock = { nowMs: NOW_SECONDS * 1000, toleranceMs: 5000, notBeforeSeconds: null }
-const NO_HINT = -1
+const STRANGER: SearchPeer = { userHint: -1, source: '192.0.2.1' }
+const seen = (userHint: number): SearchPeer => ({ ...STRANGER, userHint })
 /** One HMAC is two hashes. */
 const HASHES_PER_KEY = 2
 
@@ -75,9 +82,9 @@ test('the user who signed is found among many on many hosts, with the host of th
       const list = lists[who] ?? []
       const secret = list[which % list.length]
       assert.ok(secret !== undefined)
-      const found = await new KeyRing(users, new Turns()).search(
+      const found = await new KeyRing(users, new SearchQueue()).search(
         hello({ key: secret[0], names: [secret[1]] }),
-        hint,
+        seen(hint),
         CLOCK,
       )
       assert.ok(found.ok)
@@ -88,68 +95,84 @@ test('the user who signed is found among many on many hosts, with the host of th
 })
 
 test('a key works with its own host only', async () => {
-  const ring = new KeyRing([user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])], new Turns())
-  const crossed = await ring.search(hello({ key: keyOf(0), names: ['b.example'] }), 0, CLOCK)
+  const ring = new KeyRing(
+    [user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])],
+    new SearchQueue(),
+  )
+  const crossed = await ring.search(hello({ key: keyOf(0), names: ['b.example'] }), seen(0), CLOCK)
   assert.deepEqual(crossed, { ok: false, code: 'digest', host: 'b.example' })
-  const right = await ring.search(hello({ key: keyOf(0), names: ['a.example'] }), 0, CLOCK)
+  const right = await ring.search(hello({ key: keyOf(0), names: ['a.example'] }), seen(0), CLOCK)
   assert.ok(right.ok)
 })
 
 test('one key with two hosts, of one user or of two, is told apart by the host', async () => {
   const shared = keyOf(7)
   const users = [user(3, [shared, 'a.example'], [shared, 'b.example']), user(4, [shared, 'c.example'])]
-  const ring = new KeyRing(users, new Turns())
+  const ring = new KeyRing(users, new SearchQueue())
   for (const [host, slot] of [
     ['a.example', 3],
     ['b.example', 3],
     ['c.example', 4],
   ] as const) {
-    const found = await ring.search(hello({ key: shared, names: [host] }), 3, CLOCK)
+    const found = await ring.search(hello({ key: shared, names: [host] }), seen(3), CLOCK)
     assert.ok(found.ok)
     assert.deepEqual([found.userKey.user.slot, found.userKey.host], [slot, host])
   }
 })
 
 test('of equal keys with one host the first user by name gets the connection', async () => {
-  const ring = new KeyRing([user(0, [keyOf(7), 'a.example']), user(1, [keyOf(7), 'a.example'])], new Turns())
-  const found = await ring.search(hello({ key: keyOf(7), names: ['a.example'] }), NO_HINT, CLOCK)
+  const ring = new KeyRing(
+    [user(0, [keyOf(7), 'a.example']), user(1, [keyOf(7), 'a.example'])],
+    new SearchQueue(),
+  )
+  const found = await ring.search(hello({ key: keyOf(7), names: ['a.example'] }), STRANGER, CLOCK)
   assert.ok(found.ok)
   assert.equal(found.userKey.user.slot, 0)
 })
 
 test('hosts match without case and trailing dot, and fronting goes where the operator wrote', async () => {
-  const ring = new KeyRing([user(0, [keyOf(0), 'Www.Example.com.'])], new Turns())
-  const found = await ring.search(hello({ key: keyOf(0), names: ['wWW.example.COM'] }), NO_HINT, CLOCK)
+  const ring = new KeyRing([user(0, [keyOf(0), 'Www.Example.com.'])], new SearchQueue())
+  const found = await ring.search(hello({ key: keyOf(0), names: ['wWW.example.COM'] }), STRANGER, CLOCK)
   assert.ok(found.ok)
   assert.equal(found.userKey.host, 'Www.Example.com.')
-  const missed = await ring.search(hello({ key: keyOf(1), names: ['www.example.com'] }), NO_HINT, CLOCK)
+  const missed = await ring.search(hello({ key: keyOf(1), names: ['www.example.com'] }), STRANGER, CLOCK)
   assert.deepEqual(missed, { ok: false, code: 'digest', host: 'Www.Example.com.' })
 })
 
 test('of several names the first that is ours decides', async () => {
-  const ring = new KeyRing([user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])], new Turns())
+  const ring = new KeyRing(
+    [user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])],
+    new SearchQueue(),
+  )
   const names = ['x.example', 'b.example', 'a.example']
-  const found = await ring.search(hello({ key: keyOf(1), names }), NO_HINT, CLOCK)
+  const found = await ring.search(hello({ key: keyOf(1), names }), STRANGER, CLOCK)
   assert.ok(found.ok)
   assert.equal(found.userKey.host, 'b.example')
 })
 
 test('a peer without a name or with a foreign one is fronted to the first host', async () => {
-  const ring = new KeyRing([user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])], new Turns())
+  const ring = new KeyRing(
+    [user(0, [keyOf(0), 'a.example']), user(1, [keyOf(1), 'b.example'])],
+    new SearchQueue(),
+  )
   assert.equal(ring.defaultHost, 'a.example')
-  const nameless = await ring.search(hello({ key: keyOf(0), names: [] }), NO_HINT, CLOCK)
+  const nameless = await ring.search(hello({ key: keyOf(0), names: [] }), STRANGER, CLOCK)
   assert.deepEqual(nameless, { ok: false, code: 'sni-missing', host: 'a.example' })
   for (const name of ['x.example', 'a.example.evil', '__proto__']) {
-    const foreign = await ring.search(hello({ key: keyOf(0), names: [name] }), NO_HINT, CLOCK)
+    const foreign = await ring.search(hello({ key: keyOf(0), names: [name] }), STRANGER, CLOCK)
     assert.deepEqual(foreign, { ok: false, code: 'sni-unknown', host: 'a.example' })
   }
 })
 
 test('a hello is accepted exactly as far off as tolerated, to the millisecond, both ways', async () => {
-  const ring = new KeyRing([user(0, [keyOf(0), 'a.example'])], new Turns())
+  const ring = new KeyRing([user(0, [keyOf(0), 'a.example'])], new SearchQueue())
   const signed = hello({ key: keyOf(0), names: ['a.example'] })
   const at = async (offsetMs: number, toleranceMs: number): Promise<string> => {
-    const found = await ring.search(signed, NO_HINT, { ...CLOCK, nowMs: CLOCK.nowMs + offsetMs, toleranceMs })
+    const found = await ring.search(signed, STRANGER, {
+      ...CLOCK,
+      nowMs: CLOCK.nowMs + offsetMs,
+      toleranceMs,
+    })
     return found.ok ? 'ok' : found.code
   }
   for (const toleranceMs of [0, 1, 3000, 5000]) {
@@ -161,10 +184,10 @@ test('a hello is accepted exactly as far off as tolerated, to the millisecond, b
 })
 
 test('a hello from before the start is refused as such, unless its time is wrong anyway', async () => {
-  const ring = new KeyRing([user(0, [keyOf(0), 'a.example'])], new Turns())
+  const ring = new KeyRing([user(0, [keyOf(0), 'a.example'])], new SearchQueue())
   const clock = { ...CLOCK, notBeforeSeconds: NOW_SECONDS - 2 }
   const from = async (seconds: number): Promise<string> => {
-    const found = await ring.search(hello({ key: keyOf(0), names: ['a.example'], seconds }), NO_HINT, clock)
+    const found = await ring.search(hello({ key: keyOf(0), names: ['a.example'], seconds }), STRANGER, clock)
     return found.ok ? 'ok' : found.code
   }
   assert.equal(await from(NOW_SECONDS - 2), 'ok')
@@ -173,18 +196,21 @@ test('a hello from before the start is refused as such, unless its time is wrong
 })
 
 test('the user seen last from a network is tried first', async (t) => {
-  const ring = new KeyRing(manyUsers(1000, 'a.example'), new Turns())
+  const ring = new KeyRing(manyUsers(1000, 'a.example'), new SearchQueue())
   const tries = countTries(t)
-  const found = await ring.search(hello({ key: keyOf(900), names: ['a.example'] }), 900, CLOCK)
+  const found = await ring.search(hello({ key: keyOf(900), names: ['a.example'] }), seen(900), CLOCK)
   assert.ok(found.ok)
   assert.equal(tries(), 1)
 })
 
 test('a wrong hint costs one try and no connection', async (t) => {
-  const ring = new KeyRing([...manyUsers(20, 'a.example'), user(99, [keyOf(99), 'b.example'])], new Turns())
+  const ring = new KeyRing(
+    [...manyUsers(20, 'a.example'), user(99, [keyOf(99), 'b.example'])],
+    new SearchQueue(),
+  )
   const tries = countTries(t)
   for (const hint of [7, 99, 12_345]) {
-    const found = await ring.search(hello({ key: keyOf(0), names: ['a.example'] }), hint, CLOCK)
+    const found = await ring.search(hello({ key: keyOf(0), names: ['a.example'] }), seen(hint), CLOCK)
     assert.ok(found.ok)
     assert.equal(found.userKey.user.slot, 0)
   }
@@ -193,13 +219,13 @@ test('a wrong hint costs one try and no connection', async (t) => {
 
 test('keys used lately are tried before the long list, and no more of them than the limit', async (t) => {
   const count = 200
-  const ring = new KeyRing(manyUsers(count, 'a.example'), new Turns())
+  const ring = new KeyRing(manyUsers(count, 'a.example'), new SearchQueue())
   for (let i = 0; i < count; i++)
-    await ring.search(hello({ key: keyOf(i), names: ['a.example'] }), NO_HINT, CLOCK)
+    await ring.search(hello({ key: keyOf(i), names: ['a.example'] }), STRANGER, CLOCK)
   const tries = countTries(t)
   const search = async (index: number): Promise<number> => {
     const before = tries()
-    await ring.search(hello({ key: keyOf(index), names: ['a.example'] }), NO_HINT, CLOCK)
+    await ring.search(hello({ key: keyOf(index), names: ['a.example'] }), STRANGER, CLOCK)
     return tries() - before
   }
   assert.equal(await search(199), 1, 'the last one comes first')
@@ -217,7 +243,7 @@ test('keys used lately are tried before the long list, and no more of them than 
 test('a search in a long list lets the thread turn to its connections', async () => {
   const slices = 12
   const users = manyUsers(KEYS_PER_SLICE * slices, 'a.example')
-  const ring = new KeyRing(users, new Turns())
+  const ring = new KeyRing(users, new SearchQueue())
   let turns = 0
   let searching = true
   const count = (): void => {
@@ -226,7 +252,7 @@ test('a search in a long list lets the thread turn to its connections', async ()
   }
   setImmediate(count)
   const stranger = hello({ key: Buffer.alloc(16, 1), names: ['a.example'] })
-  const results = await Promise.all([0, 1].map(() => ring.search(stranger, NO_HINT, CLOCK)))
+  const results = await Promise.all([0, 1].map(() => ring.search(stranger, STRANGER, CLOCK)))
   searching = false
   assert.deepEqual(
     results.map((found) => found.ok || found.code),
@@ -237,20 +263,41 @@ test('a search in a long list lets the thread turn to its connections', async ()
     `${turns} turns of the event loop for two searches of ${slices} slices`,
   )
   const last = hello({ key: users.at(-1)?.secrets[0]?.key ?? keyOf(0), names: ['a.example'] })
-  assert.ok((await ring.search(last, NO_HINT, CLOCK)).ok, 'the last key of the last slice is tried too')
+  assert.ok((await ring.search(last, STRANGER, CLOCK)).ok, 'the last key of the last slice is tried too')
+})
+
+test('a burst of forged hellos costs the thread one slice at once, and each the recent keys', async (t) => {
+  const hellos = 50
+  const ring = new KeyRing(manyUsers(KEYS_PER_SLICE * 3, 'a.example'), new SearchQueue())
+  for (let i = 0; i < RECENT_KEYS; i++)
+    await ring.search(hello({ key: keyOf(i), names: ['a.example'] }), STRANGER, CLOCK)
+  await new Promise((resolve) => setImmediate(resolve))
+  const tries = countTries(t)
+  const forged = hello({ key: Buffer.alloc(16, 1), names: ['a.example'] })
+  const searches = Array.from({ length: hellos }, () => ring.search(forged, STRANGER, CLOCK))
+  assert.equal(tries(), KEYS_PER_SLICE + hellos * RECENT_KEYS)
+  // A user whom the network's hint names waits for none of them.
+  assert.ok((await ring.search(hello({ key: keyOf(300), names: ['a.example'] }), seen(300), CLOCK)).ok)
+  assert.equal(tries(), KEYS_PER_SLICE + hellos * RECENT_KEYS + 1)
+  for (const found of await Promise.all(searches)) assert.ok(!found.ok && found.code === 'digest')
 })
 
 test('a ring without users is a bug', () => {
-  assert.throws(() => new KeyRing([], new Turns()), BugError)
+  assert.throws(() => new KeyRing([], new SearchQueue()), BugError)
 })
 
 test('a search that nobody waits for any more ends at its next slice', async () => {
-  const ring = new KeyRing(manyUsers(KEYS_PER_SLICE * 20, 'a.example'), new Turns())
+  const ring = new KeyRing(manyUsers(KEYS_PER_SLICE * 20, 'a.example'), new SearchQueue())
   let asked = 0
-  const found = await ring.search(hello({ key: keyOf(60_000), names: ['a.example'] }), NO_HINT, CLOCK, () => {
-    asked += 1
-    return asked === 2 ? 'peer-closed' : null
-  })
+  const found = await ring.search(
+    hello({ key: keyOf(60_000), names: ['a.example'] }),
+    STRANGER,
+    CLOCK,
+    () => {
+      asked += 1
+      return asked === 2 ? 'peer-closed' : null
+    },
+  )
   assert.deepEqual(found, { ok: false, code: 'peer-closed', host: 'a.example' })
   assert.equal(asked, 2)
 })

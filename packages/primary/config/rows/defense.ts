@@ -3,7 +3,7 @@ import { showUrl } from '#shared/show-url'
 import { MIN_REPLAY_BYTES } from '#shared/state/replay-set'
 
 import { decodeByteSize } from '../byte-size.ts'
-import { decodeErrorRate, decodeOneOf } from '../decoders.ts'
+import { decodeAutoOrInteger, decodeErrorRate, decodeOneOf, MAX_COUNT } from '../decoders.ts'
 import { BOOLEAN, byteSize, COUNT, DURATION, plain, REFUSE_ACTION } from '../formats.ts'
 import { decodeHttpsUrls, decodeSources, showSources } from '../ip-list-source.ts'
 import type { Format, Rows } from '../schema-row.ts'
@@ -14,6 +14,8 @@ const MAX_REPLAY_BYTES = 2 ** 30
 const SOURCES: Format<readonly IpListSource[]> = { decode: decodeSources, show: showSources }
 
 export interface DefenseValues {
+  'defense.max-handshakes': number | 'auto'
+  'defense.max-handshakes-per-address': number | 'auto'
   'defense.anti-replay.enabled': boolean
   'defense.anti-replay.max-size': number
   'defense.anti-replay.error-rate': number
@@ -36,6 +38,18 @@ export interface DefenseValues {
 }
 
 export const DEFENSE_ROWS: Rows<DefenseValues> = {
+  'defense.max-handshakes': {
+    ...plain(decodeAutoOrInteger(0, MAX_COUNT)),
+    default: 'auto',
+    reload: 'live',
+    help: 'Connections that have not finished their handshake. "auto": a quarter of concurrency; 0: no limit.',
+  },
+  'defense.max-handshakes-per-address': {
+    ...plain(decodeAutoOrInteger(0, MAX_COUNT)),
+    default: 'auto',
+    reload: 'live',
+    help: 'Of these from one IPv4 address or IPv6 /64. "auto": a sixteenth of concurrency; 0: no limit.',
+  },
   'defense.anti-replay.enabled': {
     ...BOOLEAN,
     default: true,

@@ -12,7 +12,7 @@ export interface PerformanceValues {
 
 export const PERFORMANCE_ROWS: Rows<PerformanceValues> = {
   'performance.workers': {
-    ...plain(decodeAutoOrInteger(MAX_WORKERS)),
+    ...plain(decodeAutoOrInteger(1, MAX_WORKERS)),
     default: 'auto',
     reload: 'restart',
     help: 'Worker threads. "auto": one per available core.',
