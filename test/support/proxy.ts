@@ -196,7 +196,8 @@ export function defaultConfig(options: TestProxyOptions): ProxyConfig {
     },
     defense: {
       maxHandshakes: 2048,
-      maxHandshakesPerAddress: 512,
+      // The clients of tests have one address.
+      maxHandshakesPerAddress: 0,
       antiReplay: { enabled: true, maxSizeBytes: 16 * 1024 * 1024 },
       blocklist: noIpList,
       allowlist: noIpList,
