@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { Faults, FAULTY_SERVE } from '../support/faults.ts'
-import { startWorld, waitMetric, waitUntil, type World, type WorldOptions } from './world.ts'
+import { readMetric, startWorld, waitMetric, waitUntil, type World, type WorldOptions } from './world.ts'
 
 const timeout = 60_000
 /** The real limit is 20 s. A thread of a busy test machine needs a second or two to load. */
@@ -66,15 +66,17 @@ test('threads that never come back are replaced; the others do not notice', { ti
 test('new clients go around a thread that does nothing, long before it is ended', { timeout }, async (t) => {
   const { proxy, faults, connect } = await setUp(t, { workers: 2 })
   const hanging = await faults.threadOf((await connect()).socket.localPort!)
-  faults.inject(hanging, { kind: 'hang', how: 'sleep' })
+  faults.inject(hanging, { kind: 'block-then-exit', blockMs: 6000 })
   // Of four at once the thread with the smaller load gets some, unless one has looked whether it lives.
   await waitUntil(async () => {
     const served = Promise.all(Array.from({ length: 4 }, () => connect()))
-    served.catch(() => {}) // those who wait are cut off in the end
+    served.catch(() => {}) // those who wait are cut off when their thread exits
     const limit = new Promise<null>((resolve) => setTimeout(resolve, 500, null))
     return (await Promise.race([served, limit])) !== null
   }, 'four clients at once who are served')
-  await waitMetric(proxy, 'mtg_worker_hangs', {}, 0)
+  assert.equal(readMetric(await proxy.metrics(), 'mtg_worker_restarts'), 0, 'and it is still there')
+  await waitMetric(proxy, 'mtg_worker_restarts', {}, 1)
+  assert.equal(readMetric(await proxy.metrics(), 'mtg_worker_hangs'), 0)
 })
 
 async function isReady({ running }: World['proxy']): Promise<boolean> {
