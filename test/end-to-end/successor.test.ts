@@ -76,6 +76,9 @@ test(
 
     faults.inject(0, { kind: 'exit' })
     await waitMetric(proxy, 'mtg_worker_restarts', {}, 1)
+    // Until it is there nobody takes connections.
+    const api = `http://127.0.0.1:${proxy.running.apiAddress?.port}`
+    await waitUntil(async () => (await fetch(`${api}/health/ready`)).ok, 'its successor')
 
     const client = await connect('203.0.113.7')
     client.write(Buffer.from('hello'))

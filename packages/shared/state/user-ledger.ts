@@ -172,10 +172,12 @@ export class UserLedger {
   read(slot: number): UserNumbers {
     const state = this.#slot(slot)
     const user = this.#user(slot)
+    // First: whoever leaves publishes before the count falls, so a count without them comes with all their bytes.
+    const connections = this.readLive(slot)
     if (Atomics.load(this.#cells, user + USER_VERSION) !== state.version) this.#sumRows(slot)
     const lastSeenMs = Math.max(state.rowsLastSeenMs, state.retiredLastSeenMs)
     return {
-      connections: this.readLive(slot),
+      connections,
       bytesIn: state.rowsIn + state.bytesInOffset,
       bytesOut: state.rowsOut + state.bytesOutOffset,
       lastSeenMs: lastSeenMs > state.lastSeenFloorMs ? lastSeenMs : null,

@@ -140,6 +140,32 @@ test('who finds the last place taken between the look and the claim gets nothing
   assert.deepEqual([ledger.total(), ledger.read(other.slot).connections, ledger.repair()], [3, 1, 0])
 })
 
+test('whoever is not counted any more has left all bytes behind, whenever that happens while they are read', () => {
+  let looks = 0
+  for (let leavesAt = 0; leavesAt <= looks; leavesAt++) {
+    const { ledger, rows, slot, generation } = newUser()
+    rows.admit(slot, generation)
+    rows.account(slot).bytesIn += 7
+    rows.publish()
+    ledger.read(slot)
+    rows.account(slot).bytesIn += 93
+    const { load } = Atomics
+    looks = 0
+    const leaving = (cells: Int32Array, at: number): number => {
+      if (looks++ === leavesAt) rows.leave(slot)
+      return load(cells, at)
+    }
+    Object.assign(Atomics, { load: leaving })
+    try {
+      const { connections, bytesIn } = ledger.read(slot)
+      if (connections === 0) assert.equal(bytesIn, 100, `left at look ${leavesAt}`)
+    } finally {
+      Object.assign(Atomics, { load })
+    }
+  }
+  assert.ok(looks > 1)
+})
+
 test('everybody gets one connection, however many are above the limit', () => {
   const { ledger, threads } = newLedger(1)
   const [rows] = threads
