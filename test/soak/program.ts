@@ -120,10 +120,11 @@ export class Program {
     return { code: this.exitCode, stderr: await this.#stderr }
   }
 
-  async kill(): Promise<void> {
-    if (this.exitCode !== null) return
+  /** End it, whatever it does. @returns what it left on stderr */
+  async kill(): Promise<string> {
     this.#child.kill('SIGKILL')
     await this.#exited
+    return this.#stderr
   }
 
   #order(order: DistributiveOmit<Order, 'id'>): Promise<Vitals | null> {

@@ -26,6 +26,7 @@ const SLEEPERS = 2
 const THINK_MS = 700
 /** An operator does something so often. Deaths stay below five a minute, which would end the program. */
 const EVENT_EACH_MS = 7000
+const EVENTS = ['death', 'users', 'limit', 'list', 'crowd'] as const
 const KINDS_OF_DEATH = ['throw', 'reject', 'exit'] as const
 const BLOCKED_ALWAYS = '127.0.0.66'
 const BLOCKED_AT_TIMES = '127.0.0.77'
@@ -112,6 +113,7 @@ class Soak {
   readonly #ownDelay: ReturnType<typeof monitorEventLoopDelay>
   #program: Program | null
   #settings: Settings
+  #events: (typeof EVENTS)[number][]
   #deaths: number
   #reloads: number
   #isOver: boolean
@@ -126,6 +128,7 @@ class Soak {
     this.#ownDelay.enable()
     this.#program = null
     this.#settings = { users: secretsOf(this.#guests), throttleLimit: 45, blocked: [BLOCKED_ALWAYS] }
+    this.#events = []
     this.#deaths = 0
     this.#reloads = 0
     this.#isOver = false
@@ -192,7 +195,7 @@ class Soak {
   async abandon(): Promise<void> {
     this.#isOver = true
     this.#gate.open()
-    await this.#program?.kill()
+    process.stderr.write((await this.#program?.kill()) ?? '') // why it has ended by itself, if it has
   }
 
   #stage(): Stage {
@@ -224,13 +227,26 @@ class Soak {
     }
   }
 
+  /** Each kind once, in an order that is drawn, and then again: a short soak has them all. */
   async #makeEvent(): Promise<void> {
-    const draw = this.#random()
-    if (draw < 0.25) return this.#killThread()
-    if (draw < 0.45) return this.#changeUsers()
-    if (draw < 0.6) return this.#changeLimit()
-    if (draw < 0.75) return this.#changeList()
-    if (this.#settings.throttleLimit > 0) await crowd(this.#stage())
+    if (this.#events.length === 0)
+      this.#events = EVENTS.map((event) => ({ event, at: this.#random() }))
+        .sort((a, b) => a.at - b.at)
+        .map(({ event }) => event)
+    switch (this.#events.pop()) {
+      case 'death':
+        return this.#killThread()
+      case 'users':
+        return this.#changeUsers()
+      case 'limit':
+        return this.#changeLimit()
+      case 'list':
+        return this.#changeList()
+      case 'crowd':
+        return crowd(this.#stage())
+      case undefined:
+        return // never: it was filled just now
+    }
   }
 
   async #killThread(): Promise<void> {
