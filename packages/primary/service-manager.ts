@@ -72,6 +72,7 @@ export class ServiceManager {
         isAsking = true
         void isWell()
           .then((well) => (well ? this.#notify('WATCHDOG=1') : undefined))
+          .catch(() => {}) // who cannot say that all is well does not
           .finally(() => (isAsking = false))
       },
       Number(span) / 1000 / 2,

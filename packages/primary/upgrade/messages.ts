@@ -65,6 +65,7 @@ export function takeInheritance(env: NodeJS.ProcessEnv): Inheritance | null {
   const { version, ...inheritance } = parse(text)
   if (version !== VERSION)
     throw new OperatorError('the running process is of a version that this one cannot succeed: restart it')
+  if (!Array.isArray(inheritance.sockets)) throw notOurs()
   return inheritance
 }
 
@@ -88,9 +89,16 @@ export function readMessage(message: unknown): UpgradeMessage | null {
 }
 
 function parse(text: string): Inheritance & { version: unknown } {
+  let value: unknown
   try {
-    return JSON.parse(text) as Inheritance & { version: unknown } // ours, and the version says which
+    value = JSON.parse(text)
   } catch (cause) {
-    throw new OperatorError(`${VARIABLE} is set, but not by a running mtg-multi: unset it`, { cause })
+    throw notOurs({ cause })
   }
+  if (typeof value !== 'object' || value === null || !('version' in value)) throw notOurs()
+  return value as Inheritance & { version: unknown } // ours, and the version says which
+}
+
+function notOurs(options?: ErrorOptions): OperatorError {
+  return new OperatorError(`${VARIABLE} is set, but not by a running mtg-multi: unset it`, options)
 }

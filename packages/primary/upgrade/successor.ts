@@ -16,7 +16,7 @@ export class Successor {
     this.#child = child
     this.#heard = new Heard()
     this.ended = new Promise((resolve) => {
-      child.once('error', (error) => resolve(error.message))
+      child.on('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `exit code ${code}`}`))
     })
     child.on('message', (message) => {
