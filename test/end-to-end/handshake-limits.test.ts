@@ -127,8 +127,12 @@ test('while places run short, slow clients have less time to hold theirs', { tim
   const slow = await Promise.all(Array.from({ length: 4 }, () => RawPeer.connect(proxy.port)))
   for (const peer of slow) peer.write(Buffer.from('16', 'hex'))
   await waitMetric(proxy, UNFINISHED, {}, 4)
-  // Not one after another: as soon as the first have gone nobody is in a hurry any more, and all of them came together.
-  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'deadline' }, 4)
-  await waitMetric(proxy, UNFINISHED, {}, 0)
+  // Those above half of the places go; when half of them are free nobody is in a hurry any more.
+  await waitUntil(async () => {
+    const text = await proxy.metrics()
+    return (
+      readMetric(text, 'mtg_handshakes', { outcome: 'deadline' }) >= 2 && readMetric(text, UNFINISHED) <= 2
+    )
+  }, 'places are free again')
   await echo(await connect(world))
 })
