@@ -79,11 +79,15 @@ export class ServiceManager {
     ).unref()
   }
 
-  /** Another process speaks for the service from now on, or nobody. */
-  leave(): void {
+  /**
+   * Another process speaks for the service from now on, or nobody. Resolves when what was said before is known: the end of
+   * the process would take it along.
+   */
+  leave(): Promise<void> {
     this.#hasLeft = true
     if (this.#watchdog !== null) clearInterval(this.#watchdog)
     this.#watchdog = null
+    return this.#messages
   }
 
   #notify(...assignments: readonly string[]): Promise<void> {

@@ -52,10 +52,12 @@ test('each step of a life is told, in order', async (t) => {
 test('after a successor has taken over, nothing is told any more', async (t) => {
   const { manager, told } = prepare(t)
   await manager.ready()
-  manager.leave()
+  manager.reloaded()
+  await manager.leave()
+  assert.equal(told().length, 2, 'what was said before is known')
   manager.stopping()
   await manager.ready()
-  assert.equal(told().length, 1)
+  assert.equal(told().length, 2)
 })
 
 test('without NOTIFY_SOCKET nobody is told', async (t) => {

@@ -104,7 +104,7 @@ export async function serve(
     else stopping.signal.addEventListener('abort', stop, { once: true })
     await proxy.finished
   } finally {
-    manager.leave()
+    await manager.leave()
     stopListening()
     for (const signal of STOP_SIGNALS) process.off(signal, onSignal)
   }

@@ -80,7 +80,7 @@ async function upgrade(proxy: RunningProxy, options: UpgradeOptions): Promise<bo
     if (!stopping.aborted) manager.reloaded()
     return false
   }
-  manager.leave()
+  void manager.leave()
   try {
     await proxy.retire()
     await child.send({ type: 'released' })
