@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import { connectFakeTls } from '../support/faketls-client.ts'
 import type { ConfigOverrides, TestProxy } from '../support/proxy.ts'
 import { startWorld } from '../end-to-end/world.ts'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { BASIC, startStatsNginx, type Get } from './support/stats-nginx.ts'
 
 const timeout = 120_000
@@ -23,9 +24,11 @@ async function startSite(
   change?: (conf: string) => string,
   upstream: (folder: string) => ConfigOverrides['apiBindTo'] = () => ({ host: '127.0.0.1', port: 0 }),
 ): Promise<Site> {
-  const folder = makeDirectory(t)
+  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-api-'))
   const config: ConfigOverrides = { apiBindTo: upstream(folder) ?? null, apiPathPrefix: '/proxy' }
   const { proxy, secret } = await startWorld(t, { config })
+  // Behind the proxy's own end, which asks its API a last time.
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
   return { proxy, secret, get: await startStatsNginx(t, proxy.running.apiAddress!, change) }
 }
 

@@ -5,6 +5,7 @@ import type { IpListConfig, ProxyConfig } from '#shared/config'
 import { mergeDcTable, type DcTable, type HostPort } from '#shared/dc'
 import { parseSecret } from '#shared/secret'
 import { startProxy, type RunningProxy } from '#primary/proxy'
+import { ask } from '../primary/stats/http.ts'
 import type { PublishedUrls } from '#primary/telegram/dc-updater'
 
 export interface TestProxyOptions {
@@ -91,8 +92,11 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
   running.finished.then(end, end)
 
   const stats = async (): Promise<StatsJson> => {
-    const response = await fetch(`http://127.0.0.1:${apiAddress?.port}/stats`)
-    return (await response.json()) as StatsJson
+    if (apiAddress === null) throw new Error('this proxy has no stats API')
+    // A UNIX socket has no port.
+    const { host, port } = apiAddress
+    const { body } = await ask(port === 0 ? { socketPath: host } : { host: '127.0.0.1', port }, '/stats')
+    return JSON.parse(body) as StatsJson
   }
   const logText = (): string => readFileSync(logFile, 'utf8')
   return {

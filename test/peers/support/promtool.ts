@@ -27,6 +27,8 @@ const OURS_WITHOUT_TOTAL = [
   'relays_ended',
   'dc_update_failures',
   'clock_steps',
+  'descriptors_exhausted',
+  'handshakes_limited',
   'user_bytes',
   'user_refusals',
 ]

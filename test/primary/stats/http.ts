@@ -10,7 +10,7 @@ export interface Answer {
 
 /** One HTTP request, on a connection of its own. */
 export function ask(
-  address: HostPort,
+  address: HostPort | { readonly socketPath: string },
   path: string,
   method = 'GET',
   headers: Record<string, string> = {},
