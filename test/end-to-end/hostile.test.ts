@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
-import { once } from 'node:events'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { connectFakeTls, connectRaw, sendRaw } from '../support/faketls-client.ts'
@@ -25,7 +24,11 @@ function listInputs(...names: readonly string[]): Buffer[] {
 async function pour(socket: Socket, input: Buffer): Promise<void> {
   socket.on('error', () => {}) // a reset is an end
   socket.resume()
-  const closed = once(socket, 'close')
+  // Not by `once` of events, which takes an 'error' for the failure of the wait.
+  const closed = new Promise<void>((resolve) => {
+    if (socket.closed) resolve()
+    else socket.once('close', () => resolve())
+  })
   await sendRaw(socket, input, cutsOf(input))
   socket.end()
   await closed
