@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { closeSync } from 'node:fs'
 import { BoundSocket, type Server } from 'node:net'
 import type { HostPort } from '#shared/dc'
 import { createListeningServer, keepAccepting } from '#shared/listening-server'
@@ -6,18 +7,21 @@ import { cannotStart } from './bind-error.ts'
 import { descriptorOf } from './descriptor-of.ts'
 import type { Listener, ListenerEvents } from './listener.ts'
 
-/** An address of ours: taken at once, accepted on later. */
+/** What a server can begin to listen on: an address that is taken, or a descriptor that listens already. */
+type Reserved = BoundSocket | { readonly fd: number }
+
+/** An address of ours: taken at once, by ourselves or by the process before us, and accepted on later. */
 export class BoundListener implements Listener {
   readonly address: HostPort
   readonly #backlog: number
-  /** Null once the server has it. */
-  #bound: BoundSocket | null
+  /** Null once the server has it, or it has been closed. */
+  #reserved: Reserved | null
   readonly #server: Server
 
-  private constructor(address: HostPort, bound: BoundSocket, backlog: number) {
+  private constructor(address: HostPort, reserved: Reserved, backlog: number) {
     this.address = address
     this.#backlog = backlog
-    this.#bound = bound
+    this.#reserved = reserved
     this.#server = createListeningServer()
   }
 
@@ -34,15 +38,20 @@ export class BoundListener implements Listener {
     }
   }
 
+  /** A socket that the process before us still accepts on: it is not touched before we serve. */
+  static handed({ fd, address }: { fd: number; address: HostPort }, backlog: number): BoundListener {
+    return new BoundListener(address, { fd }, backlog)
+  }
+
   get fd(): number | null {
     return descriptorOf(this.#server)
   }
 
   async listen(events: ListenerEvents): Promise<void> {
-    if (this.#bound === null) return
+    if (this.#reserved === null) return
     this.#server.on('connection', events.onSocket)
-    this.#server.listen(this.#bound, this.#backlog)
-    this.#bound = null
+    this.#server.listen(this.#reserved, this.#backlog)
+    this.#reserved = null
     try {
       await once(this.#server, 'listening')
     } catch (cause) {
@@ -52,8 +61,9 @@ export class BoundListener implements Listener {
   }
 
   close(): void {
-    this.#bound?.close()
-    this.#bound = null
+    if (this.#reserved instanceof BoundSocket) this.#reserved.close()
+    else if (this.#reserved !== null) closeSync(this.#reserved.fd)
+    this.#reserved = null
     this.#server.close()
   }
 }

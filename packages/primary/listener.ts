@@ -4,7 +4,6 @@ import { OperatorError } from '#shared/errors'
 import { type AcceptErrorEvents, isIpv6Only } from '#shared/listening-server'
 import { BoundListener } from './bound-listener.ts'
 import { canonicalizeIp } from './config/address.ts'
-import { HandedListener } from './handed-listener.ts'
 import { InheritedListener } from './inherited-listener.ts'
 import type { InheritedSocket } from './inherited-sockets.ts'
 import { ReservedAddress } from './reserved-address.ts'
@@ -64,7 +63,7 @@ export class Listeners {
       return listener
     }
     try {
-      const taken = handed.map((socket) => keep(new HandedListener(socket, backlog)))
+      const taken = handed.map((socket) => keep(BoundListener.handed(socket, backlog)))
       const given = inherited.map((socket) => {
         const listener = keep(InheritedListener.open(socket, backlog))
         if (!addresses.some((address) => isSame(address, listener.address)))

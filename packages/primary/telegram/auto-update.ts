@@ -1,18 +1,7 @@
-import type { Logger } from 'pino'
-import type { DcTable } from '#shared/dc'
-import { DcUpdater, type PublishedUrls } from './dc-updater.ts'
-import type { HttpDial } from './http-dial.ts'
+import { DcUpdater, type DcUpdaterOptions } from './dc-updater.ts'
 
-export interface AutoUpdateOptions {
-  readonly log: Logger
-  readonly timeoutMs: () => number
-  readonly dial: () => HttpDial
-  /** What holds now: addresses that were fetched, or none once it is off. */
-  readonly onUpdate: (published: DcTable) => void
-  readonly onFailure: () => void
-  /** In place of Telegram's own site. */
-  readonly urls?: PublishedUrls
-}
+/** `onUpdate` is told what holds now: addresses that were fetched, or none once it is off. */
+export type AutoUpdateOptions = Omit<DcUpdaterOptions, 'intervalMs' | 'firstRetryMs'>
 
 /** `auto-update`: on or off, as the configuration says now. What was fetched goes with it. */
 export class AutoUpdate {
