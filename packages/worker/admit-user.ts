@@ -17,5 +17,5 @@ export function admitUser(connection: Connection, userKey: UserKey): void {
   connection.borrow(() => users.leave(slot))
   connection.authenticate(userKey)
   users.account(slot).lastSeenMs = clock.unixMs
-  thread.reportUser(peer, slot)
+  thread.arrivals.reportUser(peer, slot)
 }

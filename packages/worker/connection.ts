@@ -1,9 +1,9 @@
 import type { ProxyConfig } from '#shared/config'
 import { DialError, type HandshakeError } from '#shared/errors'
-import { RELAY_ENDS, slot } from '#shared/state/layout'
+import { slot } from '#shared/state/layout'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import { admitUser } from './admit-user.ts'
-import { frontEarly } from './domain-fronting/front.ts'
+import { countRelayEnd } from './count-relay-end.ts'
 import type { SiteVisit } from './domain-fronting/site-visit.ts'
 import { endFailed } from './end-failed.ts'
 import { answerHello } from './fake-tls/answer-hello.ts'
@@ -11,7 +11,7 @@ import type { UserKey } from './fake-tls/key-ring.ts'
 import { findUser } from './find-user.ts'
 import { HandshakeInput } from './handshake-input.ts'
 import type { HandshakePlace } from './handshake-place.ts'
-import { learnClient, PROXY_HEADER_TIMEOUT_MS } from './learn-client.ts'
+import { learnClient } from './learn-client.ts'
 import type { ClientSession } from './obfuscated2/handshake.ts'
 import { openSession } from './open-session.ts'
 import { familyOf, type Peer } from './peer.ts'
@@ -23,10 +23,6 @@ import { dialSession } from './telegram/dial-session.ts'
 import { relaySession, type DialledSession } from './telegram/relay-session.ts'
 import type { Thread } from './thread.ts'
 
-/** A hello comes with the first packet. Whoever is not done with it by then has lost one, or is no client of ours. */
-const HELLO_PATIENCE_MS = 250
-/** While places for handshakes run short. Slow phones finish theirs in 4 s; who waits longer keeps others from coming. */
-const PRESSED_HANDSHAKE_MS = 4000
 /** After one side's FIN the other gets this much silence, not the whole idle limit. */
 const HALF_CLOSED_IDLE_MS = 30_000
 /** Why dials end with their connection; one for all, since without a reason every abort makes an error with a stack. */
@@ -36,7 +32,6 @@ const CLIENTS = {
   ipv4: slot('client_connections', { ip_family: 'ipv4' }),
   ipv6: slot('client_connections', { ip_family: 'ipv6' }),
 } as const
-const RELAY_ENDED = { relaying: countEnds('telegram'), fronting: countEnds('site') } as const
 
 export type Stage =
   | 'proxy-header'
@@ -146,9 +141,24 @@ export class Connection {
     this.#userKey = userKey
   }
 
+  /** Since the client was taken over, milliseconds. */
+  get ageMs(): number {
+    return performance.now() - this.#startedMs
+  }
+
   /** The time for the handshake is up. */
   get isOverdue(): boolean {
-    return this.#isOlderThan(this.config.network.timeout.handshakeMs)
+    return this.ageMs >= this.config.network.timeout.handshakeMs
+  }
+
+  /** The hello is waited for, and not complete. */
+  get isHelloDue(): boolean {
+    return this.#stage === 'hello' && this.#input.isWaiting
+  }
+
+  /** Nothing was relayed for as long as that may be. */
+  get isIdle(): boolean {
+    return this.thread.clock.monotonicMs - this.tally.lastActiveMs >= this.#idleMs
   }
 
   /** For a dial that begins now: fires when the client has left or the connection is closed. */
@@ -158,17 +168,14 @@ export class Connection {
     return this.#dial.signal
   }
 
-  /** Called by the thread's tick. False when there is no hello to wait for any more. */
-  checkHello(): boolean {
-    if (this.#stage === 'proxy-header') return true // it is still to come
-    if (this.#stage !== 'hello') return false
-    if (this.#input.isWaiting && this.#isOlderThan(HELLO_PATIENCE_MS)) frontEarly(this)
-    return true
-  }
-
   /** The hello will not be waited for. */
   giveUpHello(error: HandshakeError): void {
     if (this.#stage === 'hello') this.#input.failHello(error)
+  }
+
+  /** Whoever waits for the client's handshake is told that its time is up. */
+  expire(): void {
+    this.#input.expire()
   }
 
   /** Nobody needs the site for this peer. */
@@ -177,30 +184,6 @@ export class Connection {
     this.#dial?.abort(GONE)
     this.visit.end()
     this.visit = null
-  }
-
-  /**
-   * Called by the thread's sweep: whether the time of the current stage is up, and what follows from it.
-   * @param isPressed places for unfinished handshakes run short
-   */
-  checkDeadline(isPressed: boolean): void {
-    switch (this.#stage) {
-      case 'proxy-header':
-        if (this.#isOlderThan(PROXY_HEADER_TIMEOUT_MS) || this.#isSlow(isPressed)) this.#input.expire()
-        return
-      case 'hello':
-      case 'frame':
-        if (this.#isSlow(isPressed)) this.#input.expire()
-        return
-      case 'relaying':
-      case 'fronting':
-        if (this.thread.clock.monotonicMs - this.tally.lastActiveMs >= this.#idleMs) this.close('idle')
-        return
-      case 'dialing-dc':
-      case 'dialing-front':
-      case 'closed':
-        return // a dial has limits of its own
-    }
   }
 
   /** Every byte received before the hello was answered, for the fronting site; forgotten afterwards. */
@@ -263,8 +246,7 @@ export class Connection {
     const stage = this.#stage
     this.#stage = 'closed'
     this.#dial?.abort(GONE)
-    if (stage === 'relaying' || stage === 'fronting') this.#countEnd(RELAY_ENDED[stage], reason)
-    if (stage === 'relaying') this.#takeBackUnsent()
+    if (stage === 'relaying' || stage === 'fronting') countRelayEnd(this, stage, reason)
     // With bytes on their way to a peer that does not take them there is nothing to wait for.
     if (this.client.unsentBytes > 0) this.client.destroy()
     else this.thread.dismiss(this.client)
@@ -278,27 +260,14 @@ export class Connection {
       ...(this.#dc === null ? {} : { dc: this.#dc }),
       bytes_up: this.tally.up,
       bytes_down: this.tally.down,
-      duration_ms: Math.round(performance.now() - this.#startedMs),
+      duration_ms: Math.round(this.ageMs),
     })
-  }
-
-  #countEnd(slots: ReadonlyMap<string, number>, reason: string): void {
-    const found = slots.get(reason) ?? slots.get('other')
-    if (found !== undefined) this.thread.counters.add(found, 1)
   }
 
   #raiseClients(): void {
     const { counters } = this.thread
     counters.add(CLIENTS[this.family], 1)
     this.borrow(() => counters.add(CLIENTS[this.family], -1))
-  }
-
-  #isSlow(isPressed: boolean): boolean {
-    return this.isOverdue || (isPressed && this.#isOlderThan(PRESSED_HANDSHAKE_MS))
-  }
-
-  #isOlderThan(ms: number): boolean {
-    return performance.now() - this.#startedMs >= ms
   }
 
   /** A client that leaves takes its dial along; one that only ended may still be answered by the fronting site. */
@@ -315,16 +284,4 @@ export class Connection {
     this.#dc = dialled.dc
     return dialled
   }
-
-  /** `bytes_out` is counted when written; what Node still holds at the end never left (decision O2). */
-  #takeBackUnsent(): void {
-    const unsent = Math.min(this.client.unsentBytes, this.tally.down)
-    if (unsent === 0 || this.#userKey === null) return
-    this.tally.down -= unsent
-    this.thread.users.account(this.#userKey.user.slot).bytesOut -= unsent
-  }
-}
-
-function countEnds(to: 'telegram' | 'site'): ReadonlyMap<string, number> {
-  return new Map(RELAY_ENDS.map((how) => [how, slot('relays_ended', { to, how })]))
 }

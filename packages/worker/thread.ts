@@ -6,61 +6,42 @@ import type { ProxyConfig } from '#shared/config'
 import type { DcAddress, HostPort } from '#shared/dc'
 import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import { Farewells } from '#shared/farewells'
-import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
 import { IpFilter, type IpFilterValues } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
 import { countDnsIn } from '#shared/state/dns-counter'
+
 import { CounterRow, leavePlace, takePlace } from '#shared/state/counters'
-import { histogram, HistogramRow } from '#shared/state/histogram'
-import { countHandshakeLimited } from '#shared/state/handshake-counter'
 import { Handshakes } from '#shared/state/handshakes'
-import { plainAddress } from '#shared/network'
+import { HistogramRow } from '#shared/state/histogram'
 import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
-import { UserHints } from '#shared/user-hints'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
+import { Arrivals } from './arrivals.ts'
 import { Clock, TICK_MS } from './clock.ts'
 import { Connection } from './connection.ts'
+import { Connections } from './connections.ts'
 import { Dialers } from './dialers.ts'
 import { PaceTimer } from './doppelganger/pace-timer.ts'
 import { HelloCheck } from './fake-tls/hello-check.ts'
 import { SearchQueue } from './fake-tls/search-queue.ts'
 import { HandshakePlace } from './handshake-place.ts'
 import { LoopMeter } from './loop-meter.ts'
-import { OwnListeners } from './own-listeners.ts'
 import type { Peer } from './peer.ts'
-import { ByteSocket } from './socket/byte-socket.ts'
-import { connectSocket } from './socket/connect-socket.ts'
-import type { ReadBuffers } from './socket/read-buffers.ts'
-import { Rounds } from './rounds.ts'
-import { SocketOptions } from './socket/socket-options.ts'
-import type { NativeSupport } from './socket/test-native-options.ts'
-import { WriteSlots } from './socket/write-slots.ts'
+import type { ByteSocket } from './socket/byte-socket.ts'
+import { Sockets, type Abilities } from './socket/sockets.ts'
 import { TrustedNetworks } from './trusted-networks.ts'
 import { Warnings } from './warnings.ts'
 
-const ACCEPT_ERRORS = slot('accept_errors')
-const CONCURRENCY_LIMITED = slot('concurrency_limited')
-
 /** Deadlines are counted in seconds: every fourth tick looks at them. */
 const TICKS_PER_SWEEP = 4
-
-const HAND_OFF_SECONDS = histogram('hand_off_seconds')
 
 type Outcome = 'ok' | HandshakeCode
 // fromEntries forgets which keys it was given.
 const HANDSHAKES = Object.fromEntries(
   ['ok', ...HANDSHAKE_CODES].map((outcome) => [outcome, slot('handshakes', { outcome })]),
 ) as Record<Outcome, number>
-
-/** What was found out about this Node and this kernel before the thread began. */
-export interface Abilities {
-  /** Shared read buffers, or null where this Node cannot share them. */
-  readonly buffers: ReadBuffers | null
-  readonly native: NativeSupport
-}
 
 /** What one worker thread holds, and what its connections share. */
 export class Thread implements WorkerControl {
@@ -70,37 +51,25 @@ export class Thread implements WorkerControl {
   readonly counters: CounterRow
   readonly histograms: HistogramRow
   readonly users: UserRows
-  readonly slots: WriteSlots
+  readonly sockets: Sockets
   readonly hellos: HelloCheck
   /** For addresses that are known here only; those of sockets were asked for before the hand-off. */
   readonly ipFilter: IpFilter
   readonly dialers: Dialers
-  /** For addresses that the primary does not know. */
-  readonly hints: UserHints
+  readonly arrivals: Arrivals
+  readonly handshakes: Handshakes
   readonly paceTimer: PaceTimer
-  /** For what comes in bursts, so that it delays nobody who is served. */
-  readonly rounds: Rounds
   readonly #boot: WorkerBoot
-  readonly #port: MessagePort
-  readonly #buffers: ReadBuffers | null
-  readonly #native: NativeSupport
   readonly #loopMeter: LoopMeter
-  readonly #handshakes: Handshakes
-  readonly #connections: Set<Connection>
-  /** Those whose hello is not there, and some that have gone on or ended since the last tick. */
-  #greeting: Connection[]
+  readonly #connections: Connections
   readonly #farewells: Farewells
   #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
   #config: ProxyConfig
   #trustedProxies: TrustedNetworks
   #profile: TrafficProfile
-  #socketOptions: SocketOptions
   #ticks: number
   #timer: NodeJS.Timeout | null
-  /** There when the thread accepts by itself. */
-  #listeners: OwnListeners | null
-  #received: number
   /** Hand-offs that must have come in before the thread may finish, or null while it serves. */
   #drainAfter: number | null
 
@@ -111,7 +80,6 @@ export class Thread implements WorkerControl {
    */
   constructor(boot: WorkerBoot, port: MessagePort, able: Abilities, onDrained: () => void) {
     const { config } = boot
-    const { buffers, native } = able
     this.log = createLogger(boot.log, 'proxy')
     this.clock = new Clock()
     this.warnings = new Warnings(this.log, this.clock)
@@ -119,7 +87,7 @@ export class Thread implements WorkerControl {
     this.#loopMeter = new LoopMeter(this.counters)
     this.histograms = new HistogramRow(boot.histograms, boot.thread)
     this.users = new UserRows(boot.ledger, boot.thread)
-    this.slots = new WriteSlots()
+    this.sockets = new Sockets(able, config.network)
     this.hellos = new HelloCheck({
       users: boot.users,
       toleranceMs: config.tolerateTimeSkewnessMs,
@@ -135,20 +103,14 @@ export class Thread implements WorkerControl {
       upstreams: boot.upstreams,
       health: boot.health,
       dnsCounter: countDnsIn(this.counters),
-      connect: (address, signal) => this.#connect(address, signal),
+      connect: (address, signal) => this.sockets.connect(address, signal),
     })
-    this.hints = new UserHints()
+    this.arrivals = new Arrivals(this, boot, port)
+    this.handshakes = new Handshakes(boot.handshakes)
     this.paceTimer = new PaceTimer()
-    this.rounds = new Rounds()
     this.#boot = boot
-    this.#port = port
-    this.#buffers = buffers
-    this.#native = native
-    this.#handshakes = new Handshakes(boot.handshakes)
-    this.#socketOptions = new SocketOptions(config.network, native.native, native.works)
-    this.#connections = new Set()
+    this.#connections = new Connections()
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
-    this.#greeting = []
     this.#farewells = new Farewells()
     this.#onDrained = onDrained
     this.#config = config
@@ -156,27 +118,24 @@ export class Thread implements WorkerControl {
     this.#profile = boot.profile
     this.#ticks = 0
     this.#timer = null
-    this.#listeners = null
-    this.#received = 0
     this.#drainAfter = null
   }
 
-  /** Begin to take hand-offs. */
+  /** Begin to take clients. */
   async start(): Promise<void> {
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
-    this.#port.on('message', (handOff: HandOff) => this.#takeOver(handOff))
-    if (this.#boot.accept?.fromStart === true) await this.listen()
+    await this.arrivals.start()
   }
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
-    this.#listeners?.close()
+    this.arrivals.close()
     this.dialers.close()
     this.#loopMeter.stop()
     this.counters.publish()
     this.users.publish()
     this.#farewells.end()
-    this.#port.close()
+    this.arrivals.stop()
   }
 
   // WorkerControl
@@ -185,27 +144,19 @@ export class Thread implements WorkerControl {
     return true
   }
 
-  async listen(): Promise<void> {
-    const { accept } = this.#boot
-    if (accept === null || this.#listeners !== null) return
-    this.#listeners = new OwnListeners({
-      ...accept,
-      log: this.log,
-      onAcceptError: () => this.counters.add(ACCEPT_ERRORS, 1),
-      onSocket: (socket) => this.#accept(socket),
-    })
-    await this.#listeners.listening
+  listen(): Promise<void> {
+    return this.arrivals.listen()
   }
 
   drain(handedOver: number): void {
-    this.#listeners?.close()
+    this.arrivals.close()
     this.#drainAfter = handedOver
     this.#finishIfDrained()
   }
 
   closeAll(): void {
-    this.rounds.flush()
-    for (const connection of this.#connections) connection.close('shutdown')
+    this.arrivals.rounds.flush()
+    this.#connections.closeAll()
   }
 
   reload({ config, users, routing, logLevel }: ReloadValues): void {
@@ -213,15 +164,10 @@ export class Thread implements WorkerControl {
     this.dialers.setConfig(config, routing)
     this.#dcAddressIndex = indexAddresses(routing.dcAddresses)
     this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
-    this.#socketOptions = new SocketOptions(config.network, this.#native.native, this.#native.works)
+    this.sockets.setConfig(config.network)
     this.log.level = logLevel
     this.hellos.setUsers(users)
-    const generations = new Map(users.map((user) => [user.slot, user.generation]))
-    for (const connection of this.#connections) {
-      const user = connection.userKey?.user
-      if (user !== undefined && generations.get(user.slot) !== user.generation)
-        connection.close('user removed')
-    }
+    this.#connections.closeRemoved(users)
   }
 
   setIpFilter(values: IpFilterValues): void {
@@ -267,14 +213,6 @@ export class Thread implements WorkerControl {
     return this.#dcAddressIndex.get(`${Math.abs(dc)} ${address.host}`) ?? MAX_DC_ADDRESSES - 1
   }
 
-  /** Remember who came from this network, unless the hint said so (decision W17). */
-  reportUser(peer: Peer, userSlot: number): void {
-    if (peer.userHint === userSlot) return
-    if (peer.hintedBy === 'thread') return this.hints.remember(peer.address, userSlot)
-    const seen: UserSeen = { remoteAddress: peer.address, userSlot }
-    this.#port.postMessage(seen)
-  }
-
   /** Let a client go with a FIN, whatever it still says. */
   dismiss(client: ByteSocket): void {
     client.dismiss(this.#farewells, this.clock.monotonicMs)
@@ -282,73 +220,24 @@ export class Thread implements WorkerControl {
 
   /** A connection has ended. */
   forget(connection: Connection): void {
-    if (!this.#connections.delete(connection)) return
-    const { accept, counters, thread } = this.#boot
-    if (accept === null) this.counters.addClosed()
-    else leavePlace(counters, 'accepted', thread)
+    if (!this.#connections.remove(connection)) return
+    this.arrivals.leave()
     this.#finishIfDrained()
   }
 
-  /** A client came to the thread itself: the limit over all of them holds here as in the primary. */
-  #accept(socket: Socket): void {
-    const { remoteAddress, remotePort } = socket
-    if (remoteAddress === undefined || remotePort === undefined) {
-      socket.destroy() // reset before we could look at it
-      return
-    }
-    const { counters, thread } = this.#boot
-    const address = plainAddress(remoteAddress)
-    // Behind a balancer it is asked about the client, later.
-    const { proxyProtocolListener: isProxied } = this.#config
-    const refusal = isProxied ? null : this.ipFilter.refuse(address, this.counters, this.log)
-    if (refusal === 'close') return this.#refuse(socket)
-    if (!takePlace(counters, 'accepted', thread, this.#config.concurrency)) {
-      this.counters.add(CONCURRENCY_LIMITED, 1)
-      this.log.debug({ ip: address }, 'connection was concurrency limited')
-      return this.#refuse(socket)
-    }
-    const source = isProxied ? null : address
-    const admission = this.#handshakes.admit(thread, source, this.#config.defense)
-    if (!admission.ok) {
-      leavePlace(counters, 'accepted', thread)
-      countHandshakeLimited(this.counters, admission.limit)
-      this.log.debug({ ip: address, limit: admission.limit }, 'connection was handshake limited')
-      return this.#refuse(socket)
-    }
-    const peer: Peer = {
-      address,
-      port: remotePort,
-      userHint: this.hints.find(address),
-      hintedBy: 'thread',
-      mustFront: refusal === 'front',
-      isProxied,
-    }
-    this.rounds.run(() => this.#serve(socket, peer, admission.source))
-  }
-
   /** A FIN and nothing else, whatever the client has sent or will send. */
-  #refuse(socket: Socket): void {
+  refuse(socket: Socket): void {
     this.#farewells.dismiss(socket, this.clock.monotonicMs)
   }
 
-  #takeOver(handOff: HandOff): void {
-    const { socket, acceptedAtMs, handshakeSource, remoteAddress, remotePort, ...known } = handOff
-    this.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
-    const peer: Peer = { ...known, address: remoteAddress, port: remotePort, hintedBy: 'primary' }
-    this.rounds.run(() => {
-      this.#received += 1
-      this.#serve(socket, peer, handshakeSource)
-    })
-  }
-
-  /** @param handshakeSource where its handshake is counted */
-  #serve(socket: Socket, peer: Peer, handshakeSource: number): void {
-    const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
-    this.#socketOptions.applyToClient(client.socket)
-    const place = new HandshakePlace(this.#handshakes, this.#boot.thread, handshakeSource, this.counters)
-    const connection = new Connection(client, peer, place, this)
+  /**
+   * The life of a client that was let in begins.
+   * @param handshakeSource where its handshake is counted
+   */
+  serve(socket: Socket, peer: Peer, handshakeSource: number): void {
+    const place = new HandshakePlace(this.handshakes, this.#boot.thread, handshakeSource, this.counters)
+    const connection = new Connection(this.sockets.adopt(socket), peer, place, this)
     this.#connections.add(connection)
-    this.#greeting.push(connection)
     connection.run().catch((error: unknown) => {
       connection.close('bug')
       this.log.error(
@@ -358,33 +247,27 @@ export class Thread implements WorkerControl {
     })
   }
 
-  async #connect(address: HostPort, signal: AbortSignal): Promise<ByteSocket> {
-    const far = await connectSocket(address, this.slots, this.#buffers?.dc ?? null, signal)
-    this.#socketOptions.applyToServer(far.socket)
-    return far
-  }
-
   #tick(): void {
     this.clock.tick()
     this.#loopMeter.tick()
     this.counters.publish()
     this.users.publish()
     this.#farewells.sweep(this.clock.monotonicMs)
-    this.#greeting = this.#greeting.filter((connection) => connection.checkHello())
+    this.#connections.checkHellos()
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_SWEEP !== 0) return
-    const isPressed = this.#isPressed()
-    for (const connection of this.#connections) connection.checkDeadline(isPressed)
+    this.#connections.checkDeadlines(this.#isPressed())
   }
 
   /** Half of the places for unfinished handshakes are taken: who has had time enough makes room for those who come. */
   #isPressed(): boolean {
     const { maxHandshakes } = this.#config.defense
-    return maxHandshakes > 0 && 2 * this.#handshakes.total > maxHandshakes
+    return maxHandshakes > 0 && 2 * this.handshakes.total > maxHandshakes
   }
 
   #finishIfDrained(): void {
-    if (this.#drainAfter === null || this.#connections.size > 0 || this.#received < this.#drainAfter) return
+    if (this.#drainAfter === null || this.#connections.size > 0 || this.arrivals.received < this.#drainAfter)
+      return
     this.#drainAfter = null
     this.#onDrained()
   }

@@ -64,7 +64,9 @@ export function frontEarly(connection: Connection): void {
   const onAnswer = (): void => {
     connection.giveUpHello(new HandshakeError('front-answered', 'the site has answered an incomplete hello'))
   }
-  void visit?.listen(onAnswer).then(() => connection.checkHello())
+  void visit?.listen(onAnswer).then(() => {
+    if (connection.isHelloDue) frontEarly(connection) // the site is there: pass on what has come meanwhile
+  })
 }
 
 /** The visit that this peer is on, or a new one where it leads to another host. Null above the limit. */

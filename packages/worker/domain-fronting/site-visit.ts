@@ -34,7 +34,9 @@ export class SiteVisit {
     this.#isOver = false
     const signal = connection.dialSignal()
     const { port } = config.domainFronting
-    const dialling = thread.rounds.turn().then(() => dialFront(host, port, thread.dialers.front, signal))
+    const dialling = thread.arrivals.rounds
+      .turn()
+      .then(() => dialFront(host, port, thread.dialers.front, signal))
     this.#dialled = dialling.then((dialled) => this.#arrive(dialled))
     this.#dialled.catch(() => {}) // early, there may be nobody yet who wants to know
   }

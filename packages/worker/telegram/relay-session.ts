@@ -50,10 +50,10 @@ export function relaySession(
     delays: connection.profile.delays,
     timer: thread.paceTimer,
     clock: thread.clock,
-    slots: thread.slots,
+    slots: thread.sockets.slots,
     random: Math.random,
   })
-  relay.start(conveyUp(decoder, up, meters, endUp), conveyDown(down, thread.slots, meters, pacer))
+  relay.start(conveyUp(decoder, up, meters, endUp), conveyDown(down, thread.sockets.slots, meters, pacer))
   if (decoder.end !== null) endUp()
 }
 
