@@ -16,10 +16,18 @@ import { quantile } from './statistics.ts'
 /** Connections are spread over the worker threads: some on each. */
 const CLIENTS = 4
 const PAUSE_MS = 1
+/** While nobody measures: rare, but no pause behind which a proxy of ours would pace again. */
+const REST_MS = 400
+/** The first 128 KiB are paced: the wait that is looked for is another one. */
+const WARM_UP_ROUND_TRIPS = 700
 
 const target = JSON.parse(process.argv[2] ?? '') as LoadTarget // our own load wrote it
 const clients: EchoClient[] = []
 for (let at = 0; at < CLIENTS; at++) clients.push(await EchoClient.open(target, openLine))
+const warmUp = async (client: EchoClient): Promise<void> => {
+  for (let trip = 0; trip < WARM_UP_ROUND_TRIPS; trip++) await client.roundTrip()
+}
+await Promise.all(clients.map(warmUp))
 
 let timesMs: number[] = []
 let isMeasured = false
@@ -27,7 +35,7 @@ const talk = async (client: EchoClient): Promise<void> => {
   for (;;) {
     const tookMs = await client.roundTrip()
     timesMs.push(tookMs)
-    await sleep(isMeasured ? PAUSE_MS : 20)
+    await sleep(isMeasured ? PAUSE_MS : REST_MS)
   }
 }
 const talks = Promise.all(clients.map(talk))
