@@ -1,121 +1,106 @@
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 
-import { TDLIB_RECORD_PAYLOAD_BYTES } from '../test/support/faketls-client.ts'
-import type { Bench, BenchOptions, Figures } from './support/bench.ts'
-import { findBench } from './support/benches.ts'
-import { runOnce } from './support/run-once.ts'
+import { readOperatorConfig } from './support/operator-config.ts'
+import { locateProxy, parseSubject } from './support/parse-subject.ts'
+import { buildJson, clearProgress, printForPeople, showProgress } from './support/report.ts'
+import { findScenario, SCENARIOS } from './support/scenarios.ts'
+import type { Amounts, Scenario } from './support/scenario.ts'
+import { describeMachine, runSeries } from './support/series.ts'
+import { createCheckoutSubject, createRunningSubject, type Subject } from './support/subject.ts'
 
-/** `npm run bench -- handshakes|download|upload|idle-memory`: method and last numbers are in README.md. */
+/** `npm run bench -- SCENARIO [--proxy HOST:PORT --secret ee… | --config FILE] [--json]`: see README.md. */
 
-interface RunOptions extends BenchOptions {
-  readonly runs: number
-  readonly fastMode: boolean
-  readonly compare: boolean
-  readonly json: boolean
-}
+/** Ports of the bench's data centre for a proxy that was set up before: `[dc]` or a SOCKS5 server lead there. */
+const DC_PORT = 14_430
+const SOCKS_PORT = 10_800
 
-interface Series {
-  readonly fastMode: boolean
-  readonly runs: Figures[]
-}
+const number = (describe: string) => ({ type: 'number', describe, requiresArg: true }) as const
+const text = (describe: string) => ({ type: 'string', describe, requiresArg: true }) as const
 
-/** Runs of both modes alternate: what else happens on the machine then hits both. */
-async function measure(bench: Bench, options: RunOptions): Promise<void> {
-  const modes = options.compare ? [true, false] : [options.fastMode]
-  const series: Series[] = modes.map((fastMode) => ({ fastMode, runs: [] }))
-  for (let run = 1; run <= options.runs; run += 1) {
-    for (const { fastMode, runs } of series) {
-      const label = `${bench.name} ${run}/${options.runs} fast-mode ${fastMode ? 'on' : 'off'}`
-      runs.push(await runOnce(bench, options, fastMode, (share) => showProgress(label, share)))
-    }
-  }
-  clearProgress()
-  const medians = series.map(({ fastMode, runs }) => ({ fastMode, median: findMedians(runs) }))
-  if (!options.json) {
-    for (const { fastMode, median } of medians) {
-      console.log(`${bench.name}, fast-mode ${fastMode ? 'on' : 'off'}: ${bench.describe(median)}`)
-    }
-  }
-  const { workers, reusePort, connections, count, totalMib, recordPayloadBytes } = options
-  console.log(
-    JSON.stringify({
-      bench: bench.name,
-      node: process.versions.node,
-      options: { workers, reusePort, connections, count, totalMib, recordPayloadBytes },
-      medians,
-      series,
-    }),
-  )
-}
-
-/** Each figure for itself. */
-function findMedians(runs: readonly Figures[]): Figures {
-  const names = Object.keys(runs[0] ?? {})
-  return Object.fromEntries(
-    names.map((name) => {
-      const sorted = runs.map((figures) => figures[name] ?? Number.NaN).toSorted((a, b) => a - b)
-      const upper = sorted[sorted.length >> 1] ?? Number.NaN
-      const lower = sorted[(sorted.length - 1) >> 1] ?? Number.NaN
-      return [name, Number(((upper + lower) / 2).toPrecision(4))]
-    }),
-  )
-}
-
-function showProgress(label: string, share: number): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${label} ${Math.floor(share * 100)} %`)
-}
-
-function clearProgress(): void {
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
-}
-
-const number = (describe: string, fallback: number) =>
-  ({ type: 'number', describe, default: fallback, requiresArg: true }) as const
-
-const { argv } = yargs(hideBin(process.argv))
+const parser = yargs(hideBin(process.argv))
   .scriptName('npm run bench --')
-  .command('handshakes', 'processor time of a handshake, with the dial and one message', {
-    count: number('handshakes a run', 5000),
-    connections: number('under way at once', 32),
-  })
-  .command('download', 'processor time of a GiB from the data centre to clients', {
-    mib: number('MiB a run, over all connections', 2048),
-    connections: number('at once', 4),
-  })
-  .command('upload', 'processor time of a GiB from clients to the data centre', {
-    mib: number('MiB a run, over all connections', 512),
-    connections: number('at once', 4),
-    'record-bytes': number('payload of a record', TDLIB_RECORD_PAYLOAD_BYTES),
-  })
-  .command('idle-memory', 'memory of an idle pair of connections', {
-    count: number('pairs', 3000),
-    connections: number('opened at once', 32),
-  })
+  .usage('$0 SCENARIO [options]')
   .options({
-    workers: number('worker threads of the proxy', 1),
-    runs: number('runs of each mode; the figures are medians', 3),
-    'fast-mode': { type: 'boolean', default: true },
-    'reuse-port': { type: 'boolean', default: false, describe: 'every worker accepts for itself' },
-    compare: { type: 'boolean', default: false, describe: 'both fast modes, run by run in turn' },
+    proxy: text('HOST:PORT of a proxy that runs; with --secret'),
+    secret: text('its secret, ee…'),
+    pid: number('its process; else who listens on the port of this machine'),
+    'dc-port': number(`port of the data centre (with --proxy ${DC_PORT}, else any)`),
+    'socks-port': number(`port of its SOCKS5 face (with --proxy ${SOCKS_PORT}, else any)`),
+    config: text("this program with an operator's configuration file"),
+    subject: text('what is measured, as --compare has it'),
+    compare: {
+      type: 'string',
+      array: true,
+      nargs: 2,
+      describe:
+        'two subjects in turn: key=value, a git revision, a directory, sh:COMMAND, proxy:HOST:PORT,SECRET',
+    },
+    runs: number('of each subject (3); figures are medians'),
+    workers: number("worker threads of a proxy that is started (2, or the configuration's)"),
+    connections: number('connections, or handshakes at once'),
+    count: number('handshakes, idle connections, round trips'),
+    mib: number('MiB of a run, over all connections'),
+    seconds: number('of parts that have a time'),
+    secrets: { type: 'number', array: true, describe: 'how many secrets the host has' },
+    verify: { type: 'boolean', default: false, describe: 'compare every byte, both ways' },
+    quick: { type: 'boolean', default: false, describe: 'one run of next to nothing: shows that it works' },
     json: { type: 'boolean', default: false, describe: 'the JSON line alone' },
   })
-  .demandCommand(1, 1, 'which bench?')
+  .conflicts('proxy', ['config', 'subject', 'compare'])
+  .conflicts('config', ['subject', 'compare'])
+  .conflicts('subject', 'compare')
+  .implies('proxy', 'secret')
+  .demandCommand(1, 1, 'which scenario?')
   .strict()
+for (const { name, summary } of SCENARIOS) parser.command(name, summary)
+const values = await parser.argv
+
+async function collectSubjects(): Promise<Subject[]> {
+  if (values.proxy !== undefined) {
+    const address = locateProxy(values.proxy, values.secret ?? '', values.pid)
+    return [createRunningSubject(values.proxy, address)]
+  }
+  if (values.config !== undefined) {
+    return [createCheckoutSubject(values.config, { base: readOperatorConfig(values.config) })]
+  }
+  if (values.compare === undefined) return [await parseSubject(values.subject ?? '')]
+  const subjects: Subject[] = []
+  for (const each of values.compare) subjects.push(await parseSubject(each))
+  return subjects
+}
+
+function collectAmounts({ defaults, quick }: Scenario): Amounts {
+  const { connections, count, mib, seconds } = values
+  const given = Object.entries({ connections, count, mib, seconds }).filter(
+    ([, value]) => value !== undefined,
+  )
+  const none = { connections: 1, count: 1, mib: 1, seconds: 1 }
+  return { ...none, ...defaults, ...(values.quick ? quick : {}), ...Object.fromEntries(given) }
+}
+
 // Ends by 'exit', which ends the proxy as well.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-const values = await argv
-// Each command has only some of the numbers.
-const numeric = values as unknown as Partial<Record<string, number>>
-await measure(findBench(String(values._[0])), {
-  workers: values.workers,
-  reusePort: values['reuse-port'],
-  runs: values.runs,
-  fastMode: values['fast-mode'],
-  compare: values.compare,
-  json: values.json,
-  connections: numeric['connections'] ?? 0,
-  count: numeric['count'] ?? 0,
-  totalMib: numeric['mib'] ?? 0,
-  recordPayloadBytes: numeric['record-bytes'] ?? 0,
-})
+const scenario = findScenario(String(values._[0]))
+const subjects = await collectSubjects()
+const isForeign =
+  values.proxy !== undefined || values.compare?.some((each) => each.startsWith('proxy:')) === true
+const options = {
+  ...collectAmounts(scenario),
+  runs: values.runs ?? (values.quick ? 1 : 3),
+  ...(values.workers === undefined ? {} : { workers: values.workers }),
+  secretCounts: values.secrets ?? (isForeign ? [1] : (scenario.secretCounts ?? [1])),
+  verify: values.verify,
+  dcPort: values['dc-port'] ?? (isForeign ? DC_PORT : 0),
+  socksPort: values['socks-port'] ?? (isForeign ? SOCKS_PORT : 0),
+}
+if (isForeign && !values.json) {
+  console.error(
+    `The data centre is on 127.0.0.1:${options.dcPort}, its SOCKS5 face on port ${options.socksPort}.`,
+  )
+}
+const series = await runSeries(scenario, subjects, options, showProgress)
+clearProgress()
+for (const subject of subjects) await subject.dispose()
+if (!values.json) printForPeople(scenario, series)
+console.log(buildJson(scenario, series, { machine: describeMachine(), options }))

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openStream } from './download.ts'
-import { MIB } from './support/bench.ts'
+import { openStream } from './scenarios/download.ts'
+import { MIB } from './support/scenario.ts'
 import { Child } from './support/child.ts'
 import { startProxy } from './support/proxy-process.ts'
 
@@ -22,7 +22,7 @@ const SMALL_BYTES = 128 * 1024
 const SMALL_RUNS = 7
 /** Longer than what counts as a pause, with the steps of the thread's clock. */
 const PAUSE_MS = 1600
-const DC_SCRIPT = new URL('../test/support/stream-dc.ts', import.meta.url)
+const DC_SCRIPT = new URL('./support/data-centre.ts', import.meta.url)
 
 interface Figure {
   readonly pacing: string
@@ -34,9 +34,9 @@ interface Figure {
 }
 
 async function measure({ pacing, bytes }: (typeof CASES)[number], dcPort: number): Promise<Figure> {
-  const proxy = await startProxy({ workers: 1, fastMode: true, dcPort, pacing })
+  const proxy = await startProxy({ workers: 1, dcPort, pacing })
   try {
-    const stream = await openStream({ port: proxy.port, secret: proxy.secret })
+    const stream = await openStream(proxy)
     const time = async (amount: number): Promise<number> => {
       if (pacing === 'burst') await sleep(PAUSE_MS) // the others know no pauses
       const startedAt = performance.now()
@@ -58,7 +58,7 @@ async function measure({ pacing, bytes }: (typeof CASES)[number], dcPort: number
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
-const dc = new Child('the data centre', DC_SCRIPT, ['--mode', 'source', '--honest-bytes', String(64 * 1024)])
+const dc = new Child('the data centre', DC_SCRIPT, [])
 const dcPort = Number((await dc.next())['port'])
 const figures: Figure[] = []
 try {

@@ -83,9 +83,9 @@ async function measureRelay(): Promise<{ quiet: number[]; asked: number[]; answe
   const apiPort = await findFreePort()
   const proxy = await startProxy({
     workers: 1,
-    fastMode: true,
     dcPort: dc.port,
-    otherUsers: USERS - 1,
+    users: USERS,
+    othersHaveOwnHosts: true,
     apiPort,
   })
   const client = await connectFakeTls({ port: proxy.port, secret: proxy.secret, dc: 2 })

@@ -70,12 +70,9 @@ async function run(
   stack.defer(() => attacker.stop())
   const metricsPort = await findFreePort()
   const proxy = await startProxy({
-    workers: 2,
-    fastMode: true,
     dcPort,
     sitePort: Number((await attacker.next())['sitePort']),
-    otherUsers: keys - 1,
-    othersShareHost: true,
+    users: keys,
     metricsPort,
     ...(isLimited ? {} : { maxHandshakes: 0, maxHandshakesPerAddress: 0 }),
   })
@@ -88,9 +85,9 @@ async function run(
   const calm: Sample[] = []
   const flooded: Sample[] = []
   const reports: Record<string, unknown>[] = []
-  const rssBefore = readRssKib(proxy.pid)
+  const rssBefore = readRssKib([proxy.pid])
   let rssMost = 0
-  const watch = setInterval(() => (rssMost = Math.max(rssMost, readRssKib(proxy.pid))), 250)
+  const watch = setInterval(() => (rssMost = Math.max(rssMost, readRssKib([proxy.pid]))), 250)
   stack.defer(() => clearInterval(watch))
   for (let round = 0; round < rounds; round++) {
     calm.push(await echoes.measure(CALM_MS))

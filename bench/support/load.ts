@@ -1,11 +1,12 @@
-import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 
-import { findBench } from './benches.ts'
-import type { BenchOptions, LoadTarget } from './bench.ts'
+import type { LoadOptions, LoadTarget } from './scenario.ts'
+import { findScenario } from './scenarios.ts'
 
 /**
  * The load in a process of its own, so that its processor time is not the proxy's and not the measurer's.
- * Arguments: name of the bench, target and options as JSON. Prints `ready`, runs on a line from stdin, prints `done`.
+ * Arguments: name of the scenario, target and options as JSON. Prints `ready`; a line on stdin names a phase, which it
+ * runs and answers with `done`.
  */
 const PROGRESS_EACH_MS = 250
 
@@ -15,19 +16,19 @@ function print(event: string, fields: object = {}): void {
 
 const [name = '', target = '', options = ''] = process.argv.slice(2)
 // Our own measurer wrote both.
-const run = await findBench(name).prepare(
+const phases = await findScenario(name).prepare(
   JSON.parse(target) as LoadTarget,
-  JSON.parse(options) as BenchOptions,
+  JSON.parse(options) as LoadOptions,
 )
 print('ready')
-await once(process.stdin, 'data')
-
-let printedAt = Date.now()
-const report = await run((share) => {
+let printedAt = 0
+const progress = (share: number): void => {
   if (Date.now() - printedAt < PROGRESS_EACH_MS) return
   printedAt = Date.now()
   print('progress', { share })
-})
-print('done', { report })
-// What is held stays held until the measurer has read its numbers.
-process.stdin.on('end', () => process.exit(0)).resume()
+}
+for await (const phase of createInterface(process.stdin)) {
+  print('done', { report: await phases[phase]?.(progress) })
+}
+// What was held stayed held until the measurer had read its numbers.
+process.exit(0)

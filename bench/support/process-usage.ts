@@ -1,69 +1,80 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { parseStat, parseStatus, readText } from './proc.ts'
+import { listThreads, listTree } from './process-tree.ts'
 
-/** What Linux knows of a process: processor time by thread, and memory. */
+/** What Linux knows of a proxy: processor time by thread, and memory, of its processes and all their children. */
 
-/** USER_HZ, fixed on every architecture Node runs on. */
-const TICKS_PER_SECOND = 100
 /** Threads that Node starts for itself: garbage collection, timers of V8, signals, the libuv pool. */
 const HELPER_THREAD = /V8Worker|DelayedTask|SignalInspector|libuv|io_uring|iou-/
 
 export interface CpuSeconds {
-  /** Everything the process used, ended threads included. */
+  /** Everything that the processes used, ended threads and children included. */
   readonly total: number
+  /** The main threads. */
   readonly primary: number
   readonly workers: number
-  /** Mostly garbage collection off the main threads. */
+  /** Of Node: mostly garbage collection off the main threads. */
   readonly helpers: number
 }
 
-/** utime + stime of the process and of its threads, in steps of 10 ms; threads in nanoseconds where the kernel counts so. */
-export function readCpuSeconds(pid: number): CpuSeconds {
+export interface CpuReading {
+  /** Whole processes, in steps of 10 ms. */
+  readonly processSeconds: number
+  /** By thread id; in nanoseconds where the kernel counts so. */
+  readonly threads: ReadonlyMap<number, ThreadReading>
+}
+
+interface ThreadReading {
+  readonly kind: 'primary' | 'workers' | 'helpers'
+  readonly seconds: number
+}
+
+/** Of these processes and all that descend from them. */
+export function readCpu(roots: readonly number[]): CpuReading {
+  const threads = new Map<number, ThreadReading>()
+  let processSeconds = 0
+  for (const pid of listTree(roots)) {
+    const stat = parseStat(readText(`/proc/${pid}/stat`) ?? '')
+    // It can end between the listing and the reading; its parent has its time then.
+    if (stat === null) continue
+    processSeconds += stat.ownSeconds + stat.endedChildrenSeconds
+    for (const thread of listThreads(pid)) {
+      const directory = `/proc/${pid}/task/${thread}`
+      const name = readText(`${directory}/comm`)
+      if (name === null) continue
+      const seconds = readThreadSeconds(directory)
+      const kind = thread === pid ? 'primary' : HELPER_THREAD.test(name) ? 'helpers' : 'workers'
+      threads.set(thread, { kind, seconds })
+    }
+  }
+  return { processSeconds, threads }
+}
+
+/**
+ * Used between two readings. The total is the threads' sum, which is finer, unless a thread has come or gone.
+ */
+export function subtractCpu(after: CpuReading, before: CpuReading): CpuSeconds {
   const seconds = { primary: 0, workers: 0, helpers: 0 }
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    const directory = `/proc/${pid}/task/${thread}`
-    const name = readText(`${directory}/comm`)
-    // A thread can end between the listing and the reading: the total still has it.
-    if (name === null) continue
-    const used = readThreadSeconds(directory)
-    if (Number(thread) === pid) seconds.primary += used
-    else if (HELPER_THREAD.test(name)) seconds.helpers += used
-    else seconds.workers += used
+  let isComplete = before.threads.size === after.threads.size
+  for (const [thread, { kind, seconds: used }] of after.threads) {
+    const earlier = before.threads.get(thread)
+    if (earlier === undefined) isComplete = false
+    seconds[kind] += used - (earlier?.seconds ?? 0)
   }
-  return { total: readTicks(`/proc/${pid}/stat`), ...seconds }
+  const total = isComplete
+    ? seconds.primary + seconds.workers + seconds.helpers
+    : after.processSeconds - before.processSeconds
+  return { total, ...seconds }
 }
 
-export function subtractCpuSeconds(after: CpuSeconds, before: CpuSeconds): CpuSeconds {
-  return {
-    total: after.total - before.total,
-    primary: after.primary - before.primary,
-    workers: after.workers - before.workers,
-    helpers: after.helpers - before.helpers,
-  }
-}
-
-/** Resident set in KiB. */
-export function readRssKib(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readText(`/proc/${pid}/status`) ?? '')
-  if (match === null) throw new Error(`no VmRSS of process ${pid}`)
-  return Number(match[1])
+/** Resident set in KiB; pages that several processes share count once for each. */
+export function readRssKib(roots: readonly number[]): number {
+  let kib = 0
+  for (const pid of listTree(roots)) kib += parseStatus(readText(`/proc/${pid}/status`) ?? '').rssKib
+  return kib
 }
 
 function readThreadSeconds(directory: string): number {
   const nanoseconds = readText(`${directory}/schedstat`)?.split(' ')[0]
-  return nanoseconds === undefined ? readTicks(`${directory}/stat`) : Number(nanoseconds) / 1e9
-}
-
-function readTicks(path: string): number {
-  const text = readText(path) ?? ''
-  // The name in parentheses may contain spaces; utime and stime are the 12th and 13th field after it.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_SECOND
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return null
-  }
+  if (nanoseconds !== undefined) return Number(nanoseconds) / 1e9
+  return parseStat(readText(`${directory}/stat`) ?? '')?.ownSeconds ?? 0
 }

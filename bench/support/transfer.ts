@@ -1,19 +1,25 @@
-import { format, GIB, MIB } from './bench.ts'
-import type { Figures, Measurement } from './bench.ts'
+import { cpuPerUnit } from './cpu-figures.ts'
+import { type Figures, format, GIB, type Measurement, MIB } from './scenario.ts'
 
 /** Download and upload answer the same question, each for its direction. */
-export function computeTransfer({ cpu, load }: Measurement): Figures {
+export function computeTransfer(measurement: Measurement): Figures {
+  const { load, rssAfterKib } = measurement
   return {
+    ...cpuPerUnit(
+      measurement,
+      { total: 'cpuSecondsPerGib', workers: 'workerSecondsPerGib', primary: 'primarySecondsPerGib' },
+      GIB,
+    ),
     mibPerSecond: load.units / MIB / load.wallSeconds,
-    cpuSecondsPerGib: (cpu.total / load.units) * GIB,
-    workerSecondsPerGib: (cpu.workers / load.units) * GIB,
-    primarySecondsPerGib: (cpu.primary / load.units) * GIB,
+    rssMib: rssAfterKib / 1024,
   }
 }
 
-export function describeTransfer(figures: Figures): string {
+export function describeTransfer(figures: Figures): readonly string[] {
   const total = format(figures, 'cpuSecondsPerGib', 2)
   const workers = format(figures, 'workerSecondsPerGib', 2)
   const primary = format(figures, 'primarySecondsPerGib', 2)
-  return `${total} CPU s/GiB (workers ${workers}, primary ${primary}) at ${format(figures, 'mibPerSecond', 0)} MiB/s`
+  const rate = format(figures, 'mibPerSecond', 0)
+  const rss = format(figures, 'rssMib', 0)
+  return [`${total} CPU s/GiB (workers ${workers}, primary ${primary}) at ${rate} MiB/s, RSS ${rss} MiB`]
 }

@@ -1,0 +1,55 @@
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { EchoClient } from './echo-client.ts'
+import { openLine } from './line.ts'
+import type { LoadTarget } from './scenario.ts'
+import { quantile } from './statistics.ts'
+
+/**
+ * How long do those who are served wait? Some clients that have messages echoed, in a process of their own, so that no load
+ * delays them at this end. Argument: the target. Prints `connected`; between the lines `start` and `stop` it measures,
+ * and prints what it saw.
+ */
+
+/** Connections are spread over the worker threads: some on each. */
+const CLIENTS = 4
+const PAUSE_MS = 1
+/** While nobody measures: rare, but no pause behind which a proxy of ours would pace again. */
+const REST_MS = 400
+/** The first 128 KiB are paced: the wait that is looked for is another one. */
+const WARM_UP_ROUND_TRIPS = 700
+
+const target = JSON.parse(process.argv[2] ?? '') as LoadTarget // our own load wrote it
+const clients: EchoClient[] = []
+for (let at = 0; at < CLIENTS; at++) clients.push(await EchoClient.open(target, openLine))
+const warmUp = async (client: EchoClient): Promise<void> => {
+  for (let trip = 0; trip < WARM_UP_ROUND_TRIPS; trip++) await client.roundTrip()
+}
+await Promise.all(clients.map(warmUp))
+
+let timesMs: number[] = []
+let isMeasured = false
+const talk = async (client: EchoClient): Promise<void> => {
+  for (;;) {
+    const tookMs = await client.roundTrip()
+    timesMs.push(tookMs)
+    await sleep(isMeasured ? PAUSE_MS : REST_MS)
+  }
+}
+const talks = Promise.all(clients.map(talk))
+process.stdout.write('{"event":"connected"}\n')
+const lines = createInterface(process.stdin)
+lines.on('line', (line) => {
+  isMeasured = line === 'start'
+  if (isMeasured) return void (timesMs = [])
+  const values = {
+    P50Ms: quantile(timesMs, 0.5),
+    P99Ms: quantile(timesMs, 0.99),
+    MaxMs: quantile(timesMs, 1),
+  }
+  process.stdout.write(`${JSON.stringify({ event: 'seen', values })}\n`)
+})
+await Promise.race([talks, once(lines, 'close')])
+process.exit(0)
