@@ -41,6 +41,8 @@ export interface WorkerPoolOptions {
   readonly threads: number
   /** In place of HANG_LIMIT_MS. */
   readonly hangLimitMs?: number
+  /** In place of MAX_WORKER_HEAP_MB. */
+  readonly maxHeapMb?: number
   /** Module with the long task; tests put faults into one of their own. */
   readonly entry?: string
   readonly sums: CounterSums
@@ -80,7 +82,7 @@ export class WorkerPool {
       idleTimeout: Infinity,
       // With 'sync' a thread whose task has ended stops serving its sockets.
       atomics: 'disabled',
-      resourceLimits: { maxOldGenerationSizeMb: MAX_WORKER_HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb ?? MAX_WORKER_HEAP_MB },
     })
     this.#workers = Array.from(
       { length: options.threads },
