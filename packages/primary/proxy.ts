@@ -54,6 +54,8 @@ export interface ProxyOptions {
   readonly workerEntry?: string
   /** After how much silence a thread is taken for dead, in place of HANG_LIMIT_MS. */
   readonly hangLimitMs?: number
+  /** JavaScript heap of a worker thread, for tests that fill one. */
+  readonly maxHeapMb?: number
   /** Where the addresses of data centres are published, in place of Telegram's own site. */
   readonly publishedUrls?: PublishedUrls
 }
@@ -165,6 +167,7 @@ export class RunningProxy {
       threads: config.performance.workers,
       ...(options.workerEntry === undefined ? {} : { entry: options.workerEntry }),
       ...(options.hangLimitMs === undefined ? {} : { hangLimitMs: options.hangLimitMs }),
+      ...(options.maxHeapMb === undefined ? {} : { maxHeapMb: options.maxHeapMb }),
       sums: this.#state.sums,
       log: this.#log,
       onUserSeen: (seen) => this.#handOffs.remember(seen),

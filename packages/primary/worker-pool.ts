@@ -41,6 +41,8 @@ export interface WorkerPoolOptions {
   readonly threads: number
   /** In place of HANG_LIMIT_MS. */
   readonly hangLimitMs?: number
+  /** In place of MAX_WORKER_HEAP_MB. */
+  readonly maxHeapMb?: number
   /** Module with the long task; tests put faults into one of their own. */
   readonly entry?: string
   readonly sums: CounterSums
@@ -68,6 +70,7 @@ export class WorkerPool {
   readonly #hangTicks: number
   #watch: NodeJS.Timeout | null
   #isStopping: boolean
+  #destroyed: Promise<void> | null
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options
@@ -79,7 +82,7 @@ export class WorkerPool {
       idleTimeout: Infinity,
       // With 'sync' a thread whose task has ended stops serving its sockets.
       atomics: 'disabled',
-      resourceLimits: { maxOldGenerationSizeMb: MAX_WORKER_HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb ?? MAX_WORKER_HEAP_MB },
     })
     this.#workers = Array.from(
       { length: options.threads },
@@ -90,6 +93,7 @@ export class WorkerPool {
     this.#hangTicks = Math.ceil((options.hangLimitMs ?? HANG_LIMIT_MS) / PULSE_TICK_MS)
     this.#watch = null
     this.#isStopping = false
+    this.#destroyed = null
     // A thread that fails outside of a task, before it took one above all. Piscina then neither starts another one nor
     // ends the task that waits for it, so that is ours to do.
     this.#piscina.on('error', (error: Error) => {
@@ -189,10 +193,15 @@ export class WorkerPool {
     })
   }
 
-  /** End the threads whatever they do. */
-  async destroy(): Promise<void> {
+  /** End the threads whatever they do. Calling it twice is fine. */
+  destroy(): Promise<void> {
+    return (this.#destroyed ??= this.#endThreads())
+  }
+
+  async #endThreads(): Promise<void> {
     this.#isStopping = true
     if (this.#watch !== null) clearInterval(this.#watch)
+    // Once: a second call would end the first one's state, and Piscina put new threads in the place of those that end.
     if (!(await endsInTime(this.#piscina.destroy()))) abandonThreads()
   }
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BugError } from '#shared/errors'
 import { stopExactly } from '../support/exactness.ts'
 import { connectFakeTls, connectRaw, type FakeTlsClient } from '../support/faketls-client.ts'
@@ -28,6 +29,7 @@ const QUIET = secretOf('01')
 const BUSY = secretOf('02')
 const NEIGHBOUR = secretOf('03')
 const MESSAGE_BYTES = 20_000
+const ECHO_PAUSE_MS = 5
 const options = { timeout: 60_000 }
 
 interface Setup {
@@ -49,6 +51,8 @@ async function setUp(t: TestContext): Promise<Setup> {
     dcs: { 2: [{ host: '127.0.0.1', port: dc.port }] },
     workers: 2,
     workerEntry: FAULTY_SERVE,
+    // A gigabyte by default, which takes seconds to fill.
+    maxHeapMb: 128,
   })
   const faults = new Faults(proxy.port)
   let stopping: Promise<void> | null = null
@@ -87,7 +91,10 @@ function keepEchoing(client: FakeTlsClient): { stop: () => Promise<number>; cutO
   const stopping = new AbortController()
   const run = (async (): Promise<number> => {
     let messages = 0
-    for (; !stopping.signal.aborted; messages += 1) await echo(client)
+    for (; !stopping.signal.aborted; messages += 1) {
+      await echo(client)
+      await sleep(ECHO_PAUSE_MS)
+    }
     return messages
   })()
   run.catch(() => {}) // looked at by one of these two

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Worker } from 'node:worker_threads'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { RawPeer } from './raw-peer.ts'
 import { buildRequest, MIB, readPattern } from './transfer.ts'
@@ -81,6 +82,26 @@ test('a kill ends everything at once', { timeout }, async (t) => {
   assert.ok(performance.now() - begunMs < LIVENESS_LIMIT_MS)
   client.destroy()
   await assert.rejects(RawPeer.connect(world.proxy.port), { code: 'connect' })
+})
+
+test('a stop or a kill leaves no thread, and starts none', { timeout }, async (t) => {
+  const living = new Set<Worker>()
+  let begun = 0
+  const begin = (worker: Worker): void => {
+    begun += 1
+    living.add(worker)
+    worker.once('exit', () => living.delete(worker))
+  }
+  process.on('worker', begin)
+  t.after(() => process.off('worker', begin))
+  for (const end of ['stop', 'kill'] as const) {
+    begun = 0
+    const world = await startWorld(t, { workers: 2 })
+    await world.proxy.running[end]()
+    await world.proxy.running.finished
+    await new Promise(setImmediate) // Node tells of a new thread in a turn of its own
+    assert.deepEqual({ begun, left: living.size }, { begun: 2, left: 0 }, end)
+  }
 })
 
 test('after a stop or a kill the port is free for the next', { timeout }, async (t) => {

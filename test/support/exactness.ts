@@ -5,7 +5,8 @@ import { countAccepted } from './kernel-sockets.ts'
 import { LIVENESS_LIMIT_MS, sumMetric } from './process-state.ts'
 import type { TestProxy } from './proxy.ts'
 
-const POLL_MS = 5
+/** The first look again is soon, the later ones are not: where somebody is still left they are what tests spend their time on. */
+const POLL_MS = { first: 5, most: 80 }
 
 /** Every outgoing connection of this thread, clients of tests among them. */
 const outgoing = new Set<Socket>()
@@ -36,12 +37,12 @@ export async function assertNobodyLeft(
 ): Promise<void> {
   for (const socket of outgoing) if (socket.remotePort === proxy.port) socket.destroy()
   const giveUpMs = performance.now() + limitMs
-  for (;;) {
+  for (let pauseMs = POLL_MS.first; ; pauseMs = Math.min(2 * pauseMs, POLL_MS.most)) {
     const count = await look(proxy)
     if (count.ledger === 0 && count.primary === 0 && count.kernel === 0) return
     if (performance.now() > giveUpMs)
       assert.deepEqual(count, NOTHING, 'somebody is left when all clients are gone')
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }
 }
 

@@ -25,6 +25,8 @@ export interface TestProxyOptions {
   workerEntry?: string
   /** After how much silence a thread is replaced. */
   hangLimitMs?: number
+  /** How large the heap of a thread may become. */
+  maxHeapMb?: number
   publishedUrls?: PublishedUrls
 }
 
@@ -82,6 +84,7 @@ export async function startTestProxy(options: TestProxyOptions): Promise<TestPro
     cacheDirectories: [options.cacheDirectory ?? join(folder, 'cache')],
     ...(options.workerEntry === undefined ? {} : { workerEntry: options.workerEntry }),
     ...(options.hangLimitMs === undefined ? {} : { hangLimitMs: options.hangLimitMs }),
+    ...(options.maxHeapMb === undefined ? {} : { maxHeapMb: options.maxHeapMb }),
     ...(options.publishedUrls === undefined ? {} : { publishedUrls: options.publishedUrls }),
   })
   const { apiAddress, metricsAddress } = running
