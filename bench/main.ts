@@ -3,9 +3,10 @@ import { hideBin } from 'yargs/helpers'
 
 import { readOperatorConfig } from './support/operator-config.ts'
 import { locateProxy, parseSubject } from './support/parse-subject.ts'
+import { runProgram } from './support/program.ts'
 import { buildJson, clearProgress, printForPeople, showProgress } from './support/report.ts'
 import { findScenario, SCENARIOS } from './support/scenarios.ts'
-import type { Amounts, Scenario } from './support/scenario.ts'
+import { type Amounts, type Scenario, UNUSED_AMOUNTS } from './support/scenario.ts'
 import { describeMachine, runSeries } from './support/series.ts'
 import { createCheckoutSubject, createRunningSubject, type Subject } from './support/subject.ts'
 
@@ -75,32 +76,40 @@ function collectAmounts({ defaults, quick }: Scenario): Amounts {
   const given = Object.entries({ connections, count, mib, seconds }).filter(
     ([, value]) => value !== undefined,
   )
-  const none = { connections: 1, count: 1, mib: 1, seconds: 1 }
-  return { ...none, ...defaults, ...(values.quick ? quick : {}), ...Object.fromEntries(given) }
+  return { ...UNUSED_AMOUNTS, ...defaults, ...(values.quick ? quick : {}), ...Object.fromEntries(given) }
 }
 
-// Ends by 'exit', which ends the proxy as well.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-const scenario = findScenario(String(values._[0]))
-const subjects = await collectSubjects()
-const isForeign =
-  values.proxy !== undefined || values.compare?.some((each) => each.startsWith('proxy:')) === true
-const options = {
-  ...collectAmounts(scenario),
-  runs: values.runs ?? (values.quick ? 1 : 3),
-  ...(values.workers === undefined ? {} : { workers: values.workers }),
-  secretCounts: values.secrets ?? (isForeign ? [1] : (scenario.secretCounts ?? [1])),
-  verify: values.verify,
-  dcPort: values['dc-port'] ?? (isForeign ? DC_PORT : 0),
-  socksPort: values['socks-port'] ?? (isForeign ? SOCKS_PORT : 0),
+/** Two of them show as well that it works. */
+function listSecretCounts({ secretCounts = [1] }: Scenario): readonly number[] {
+  return values.quick ? secretCounts.slice(0, 2) : secretCounts
 }
-if (isForeign && !values.json) {
-  console.error(
-    `The data centre is on 127.0.0.1:${options.dcPort}, its SOCKS5 face on port ${options.socksPort}.`,
-  )
+
+async function run(): Promise<number> {
+  const scenario = findScenario(String(values._[0]))
+  const subjects = await collectSubjects()
+  const isForeign =
+    values.proxy !== undefined || values.compare?.some((each) => each.startsWith('proxy:')) === true
+  const options = {
+    ...collectAmounts(scenario),
+    runs: values.runs ?? (values.quick ? 1 : 3),
+    ...(values.workers === undefined ? {} : { workers: values.workers }),
+    secretCounts: values.secrets ?? (isForeign ? [1] : listSecretCounts(scenario)),
+    verify: values.verify,
+    dcPort: values['dc-port'] ?? (isForeign ? DC_PORT : 0),
+    socksPort: values['socks-port'] ?? (isForeign ? SOCKS_PORT : 0),
+  }
+  if (isForeign && !values.json) {
+    const { dcPort, socksPort } = options
+    console.error(
+      `The data centre is at 127.0.0.1:${dcPort}, and behind the SOCKS5 server 127.0.0.1:${socksPort}.`,
+    )
+  }
+  const series = await runSeries(scenario, subjects, options, showProgress)
+  clearProgress()
+  for (const subject of subjects) await subject.dispose()
+  if (!values.json) printForPeople(scenario, series)
+  console.log(buildJson(scenario, series, { machine: describeMachine(), options }))
+  return 0
 }
-const series = await runSeries(scenario, subjects, options, showProgress)
-clearProgress()
-for (const subject of subjects) await subject.dispose()
-if (!values.json) printForPeople(scenario, series)
-console.log(buildJson(scenario, series, { machine: describeMachine(), options }))
+
+await runProgram(run)

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openStream } from './scenarios/download.ts'
 import { MIB } from './support/scenario.ts'
+import { IS_QUICK } from './support/micro.ts'
+import { median } from './support/statistics.ts'
 import { Child } from './support/child.ts'
 import { startProxy } from './support/proxy-process.ts'
 
@@ -9,17 +11,18 @@ import { startProxy } from './support/proxy-process.ts'
  * pause, so that "burst" begins with its paced 128 KiB; the median of the runs counts.
  *
  * "full" takes 43 s for 100 MiB, so it is measured on 6 MiB (2.6 s) and compared as a rate.
- * Run: node bench/pacing.ts [--json]
+ * Run: node bench/pacing.ts [--json] [--quick]
  */
-const RUNS = 3
+const RUNS = IS_QUICK ? 1 : 3
+const LARGE_BYTES = (IS_QUICK ? 8 : 100) * MIB
 const CASES = [
-  { pacing: 'off', bytes: 100 * MIB },
-  { pacing: 'burst', bytes: 100 * MIB },
-  { pacing: 'full', bytes: 6 * MIB },
+  { pacing: 'off', bytes: LARGE_BYTES },
+  { pacing: 'burst', bytes: LARGE_BYTES },
+  { pacing: 'full', bytes: IS_QUICK ? MIB / 2 : 6 * MIB },
 ] as const
 /** A page or a picture: what is paced of it is all of it. */
 const SMALL_BYTES = 128 * 1024
-const SMALL_RUNS = 7
+const SMALL_RUNS = IS_QUICK ? 1 : 7
 /** Longer than what counts as a pause, with the steps of the thread's clock. */
 const PAUSE_MS = 1600
 const DC_SCRIPT = new URL('./support/data-centre.ts', import.meta.url)
@@ -43,7 +46,7 @@ async function measure({ pacing, bytes }: (typeof CASES)[number], dcPort: number
       await stream(amount, () => {})
       return performance.now() - startedAt
     }
-    await stream(bytes === 100 * MIB ? 32 * MIB : MIB, () => {}) // compiled code, grown windows
+    await stream(bytes === LARGE_BYTES ? 32 * MIB : MIB / 2, () => {}) // compiled code, grown windows
     const megabytesPerSecond: number[] = []
     const smallMs: number[] = []
     for (let run = 0; run < RUNS; run++) megabytesPerSecond.push(bytes / 1000 / (await time(bytes)))
@@ -54,9 +57,6 @@ async function measure({ pacing, bytes }: (typeof CASES)[number], dcPort: number
     await proxy.stop()
   }
 }
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
 const dc = new Child('the data centre', DC_SCRIPT, [])
 const dcPort = Number((await dc.next())['port'])

@@ -1,5 +1,5 @@
 /**
- * What does `/stats` cost with 10,000 users, and does it disturb those who relay? `node bench/stats-api.ts`
+ * What does `/stats` cost with 10,000 users, and does it disturb those who relay? `node bench/stats-api.ts [--json] [--quick]`
  *
  * First the work itself, in this process: every user has moved bytes in each of 8 threads since the last look, which is
  * the worst case. Then through a running proxy: round trips of 200 bytes, in turns with nobody asking and with somebody
@@ -14,14 +14,16 @@ import { UserRows } from '#shared/state/user-rows'
 import { connectFakeTls } from '../test/support/faketls-client.ts'
 import { findFreePort } from '../test/support/free-port.ts'
 import { startStreamDc } from '../test/support/stream-dc.ts'
+import { IS_QUICK } from './support/micro.ts'
 import { startProxy } from './support/proxy-process.ts'
+import { quantile } from './support/statistics.ts'
 
-const USERS = 10_000
+const USERS = IS_QUICK ? 100 : 10_000
 const THREADS = 8
-const LOOKS = 60
+const LOOKS = IS_QUICK ? 3 : 60
 const MESSAGE = Buffer.alloc(200, 7)
-const ROUND_TRIPS = 20_000
-const TURNS = 3
+const ROUND_TRIPS = IS_QUICK ? 200 : 20_000
+const TURNS = IS_QUICK ? 1 : 3
 
 /** Asks on a thread of its own, so that reading a megabyte of JSON delays no round trip at this end. */
 const ASKER = `
@@ -42,8 +44,6 @@ parentPort.on('message', async (order) => {
 parentPort.postMessage('ready')
 `
 
-const quantile = (values: readonly number[], share: number): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? Number.NaN
 const show = (values: readonly number[], unit: string, scale = 1): string =>
   ['p50', 'p99', 'max']
     .map((name, at) => `${name} ${(quantile(values, [0.5, 0.99, 1][at] ?? 1) * scale).toFixed(2)} ${unit}`)
@@ -122,13 +122,23 @@ async function measureRelay(): Promise<{ quiet: number[]; asked: number[]; answe
 }
 
 measureWork()
-console.log(
-  `${USERS} users, all active in ${THREADS} threads: ${show(measureWork(), 'ms')} on the primary thread`,
-)
+const workMs = measureWork()
 const { quiet, asked, answers } = await measureRelay()
-console.log(`answer to GET /stats over HTTP, ${answers.length} of them: ${show(answers, 'ms')}`)
-console.log(`round trip of ${MESSAGE.length} bytes, nobody asking: ${show(quiet, 'µs', 1000)}`)
-console.log(
-  `round trip of ${MESSAGE.length} bytes, /stats asked for ten times a second: ${show(asked, 'µs', 1000)}`,
-)
+if (process.argv.includes('--json')) {
+  const shares = (values: readonly number[]): number[] =>
+    [0.5, 0.99, 1].map((share) => quantile(values, share))
+  const figures = {
+    workMs: shares(workMs),
+    answerMs: shares(answers),
+    quietRoundTripMs: shares(quiet),
+    askedRoundTripMs: shares(asked),
+  }
+  console.log(JSON.stringify({ bench: 'stats-api', users: USERS, shares: ['p50', 'p99', 'max'], figures }))
+} else {
+  const trip = `round trip of ${MESSAGE.length} bytes`
+  console.log(`${USERS} users, all active in ${THREADS} threads: ${show(workMs, 'ms')} on the primary thread`)
+  console.log(`answer to GET /stats over HTTP, ${answers.length} of them: ${show(answers, 'ms')}`)
+  console.log(`${trip}, nobody asking: ${show(quiet, 'µs', 1000)}`)
+  console.log(`${trip}, /stats asked for ten times a second: ${show(asked, 'µs', 1000)}`)
+}
 process.exit(0)

@@ -1,5 +1,5 @@
 /**
- * Do floods reach those who are served? `node bench/floods/main.ts [--rounds 3] [FLOOD …]`, of the names below, or all. In turns a
+ * Do floods reach those who are served? `node bench/floods/main.ts [--rounds 3] [--json] [--quick] [FLOOD …]`, of the names below, or all. In turns a
  * window without and a window with the flood; figures are medians of the windows. Fails when memory exceeds its bound.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,24 +7,30 @@ import { parseArgs } from 'node:util'
 import { findFreePort } from '../../test/support/free-port.ts'
 import { fetchText, sumMetric } from '../../test/support/process-state.ts'
 import { Child } from '../support/child.ts'
+import { IS_QUICK } from '../support/micro.ts'
 import { readRssKib } from '../support/process-usage.ts'
 import { startProxy } from '../support/proxy-process.ts'
+import { median, quantile } from '../support/statistics.ts'
 import { Echoes, type Sample } from './echoes.ts'
 
 const DC_SCRIPT = new URL('../../test/support/stream-dc.ts', import.meta.url)
 const ATTACKER_SCRIPT = new URL('./attacker.ts', import.meta.url)
+const IS_JSON = process.argv.includes('--json')
 const HOST = 'example.com'
-const ESTABLISHED = 40
-const CALM_MS = 2000
-const FLOOD_MS = 4000
-const SETTLE_MS = 1000
+const ESTABLISHED = IS_QUICK ? 4 : 40
+/** A smaller crowd shows as well that the bench works. */
+const SCALE = IS_QUICK ? 25 : 1
+const CALM_MS = IS_QUICK ? 200 : 2000
+const FLOOD_MS = IS_QUICK ? 400 : 4000
+const SETTLE_MS = IS_QUICK ? 100 : 1000
 /** docs/limits.md: what one connection may cost that has not proved anything, both sockets and their kernel side not included. */
 const BYTES_PER_STRANGER = 48 * 1024
 /** Code that is compiled and heaps that grow once, whatever comes. */
 const BYTES_ONCE = 160 * 1024 * 1024
 
 interface Flood {
-  readonly order: string
+  /** As attacker.ts calls it. */
+  readonly kind: string
   readonly keys: number
   /** The most connections that it holds at once. */
   readonly connections: number
@@ -32,36 +38,66 @@ interface Flood {
 }
 
 const FLOODS: Readonly<Record<string, Flood>> = {
-  silent: { order: 'silent 5000', keys: 1, connections: 5000, isLimited: true },
-  'silent-unlimited': { order: 'silent 5000', keys: 1, connections: 5000, isLimited: false },
-  drip: { order: 'drip 5000', keys: 1, connections: 5000, isLimited: true },
-  'drip-unlimited': { order: 'drip 5000', keys: 1, connections: 5000, isLimited: false },
-  'hellos-1': { order: 'hellos 400', keys: 1, connections: 400, isLimited: true },
-  'hellos-1000': { order: 'hellos 400', keys: 1000, connections: 400, isLimited: true },
-  'hellos-10000': { order: 'hellos 400', keys: 10_000, connections: 400, isLimited: true },
+  silent: { kind: 'silent', keys: 1, connections: 5000 / SCALE, isLimited: true },
+  'silent-unlimited': { kind: 'silent', keys: 1, connections: 5000 / SCALE, isLimited: false },
+  drip: { kind: 'drip', keys: 1, connections: 5000 / SCALE, isLimited: true },
+  'drip-unlimited': { kind: 'drip', keys: 1, connections: 5000 / SCALE, isLimited: false },
+  'hellos-1': { kind: 'hellos', keys: 1, connections: 400 / SCALE, isLimited: true },
+  'hellos-1000': { kind: 'hellos', keys: 1000, connections: 400 / SCALE, isLimited: true },
+  'hellos-10000': { kind: 'hellos', keys: 10_000, connections: 400 / SCALE, isLimited: true },
 }
 
-const quantile = (values: readonly number[], share: number): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? Number.NaN
-const median = (values: readonly number[]): number => quantile(values, 0.5)
+interface Figures {
+  readonly name: string
+  readonly calm: Seen
+  readonly flood: Seen
+  /** Its last report. */
+  readonly attacker: unknown
+  readonly limited: number
+  readonly busy: number
+  readonly rssMib: { readonly before: number; readonly most: number }
+  readonly boundMib: number
+}
 
-function describe(name: string, samples: readonly Sample[]): string {
-  const trips = (share: number): string =>
-    median(samples.map(({ roundTripsMs }) => quantile(roundTripsMs, share))).toFixed(1)
-  const p99s = samples.map(({ roundTripsMs }) => quantile(roundTripsMs, 0.99).toFixed(1)).join(' ')
+interface Seen {
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+  /** Of each window. */
+  readonly p99s: readonly number[]
+  readonly newcomerP50Ms: number
+  readonly served: number
+  readonly lost: number
+}
+
+/** Medians of the windows. */
+function summarize(samples: readonly Sample[]): Seen {
+  const shares = (share: number): number[] => samples.map(({ roundTripsMs }) => quantile(roundTripsMs, share))
   const arrivals = samples.flatMap(({ arrivalsMs }) => arrivalsMs)
-  const lost = samples.reduce((sum, sample) => sum + sample.lost, 0)
+  return {
+    p50Ms: median(shares(0.5)),
+    p99Ms: median(shares(0.99)),
+    maxMs: median(shares(1)),
+    p99s: shares(0.99),
+    newcomerP50Ms: median(arrivals),
+    served: arrivals.length,
+    lost: samples.reduce((sum, sample) => sum + sample.lost, 0),
+  }
+}
+
+function describe(name: string, seen: Seen): string {
+  const p99s = seen.p99s.map((ms) => ms.toFixed(1)).join(' ')
   return (
-    `  ${name}: echo p50 ${trips(0.5)}, p99 ${trips(0.99)} (${p99s}), max ${trips(1)} ms; ` +
-    `new clients p50 ${median(arrivals).toFixed(0)} ms, ${arrivals.length} served, ${lost} not`
+    `  ${name}: echo p50 ${seen.p50Ms.toFixed(1)}, p99 ${seen.p99Ms.toFixed(1)} (${p99s}), max ${seen.maxMs.toFixed(1)} ms; ` +
+    `new clients p50 ${seen.newcomerP50Ms.toFixed(0)} ms, ${seen.served} served, ${seen.lost} not`
   )
 }
 
 async function run(
   name: string,
-  { order, keys, connections, isLimited }: Flood,
+  { kind, keys, connections, isLimited }: Flood,
   rounds: number,
-): Promise<void> {
+): Promise<Figures> {
   await using stack = new AsyncDisposableStack()
   const dc = new Child('the data centre', DC_SCRIPT, ['--mode', 'echo'])
   stack.defer(() => dc.stop())
@@ -91,33 +127,53 @@ async function run(
   stack.defer(() => clearInterval(watch))
   for (let round = 0; round < rounds; round++) {
     calm.push(await echoes.measure(CALM_MS))
-    attacker.send(order)
+    attacker.send(`${kind} ${connections}`)
     flooded.push(await echoes.measure(FLOOD_MS))
     attacker.send('stop')
     reports.push(await attacker.next())
     await sleep(SETTLE_MS)
   }
   const metrics = await fetchText(metricsPort, '/')
-  const busy = sumMetric(metrics, 'mtg_handshakes', 'outcome="busy"')
-  const grown = (rssMost - rssBefore) * 1024
   const bound = BYTES_ONCE + connections * BYTES_PER_STRANGER
+  const figures = {
+    name,
+    calm: summarize(calm),
+    flood: summarize(flooded),
+    attacker: reports.at(-1) ?? {},
+    limited: sumMetric(metrics, 'mtg_handshakes_limited'),
+    busy: sumMetric(metrics, 'mtg_handshakes', 'outcome="busy"'),
+    rssMib: { before: Math.round(rssBefore / 1024), most: Math.round(rssMost / 1024) },
+    boundMib: Math.round(bound / 2 ** 20),
+  }
+  const grown = (rssMost - rssBefore) * 1024
+  if (grown > bound) throw new Error(`${name}: memory grew by ${grown} bytes, the bound is ${bound}`)
+  if (!IS_JSON) print(figures)
+  return figures
+}
+
+function print({ name, calm, flood, attacker, limited, busy, rssMib, boundMib }: Figures): void {
   console.log(`${name}:`)
   console.log(describe('calm', calm))
-  console.log(describe('flood', flooded))
+  console.log(describe('flood', flood))
   console.log(
-    `  ${JSON.stringify(reports.at(-1))}, limited ${sumMetric(metrics, 'mtg_handshakes_limited')}, busy ${busy}; ` +
-      `RSS ${Math.round(rssBefore / 1024)} MiB, at most ${Math.round(rssMost / 1024)}, bound +${Math.round(bound / 2 ** 20)}`,
+    `  ${JSON.stringify(attacker)}, limited ${limited}, busy ${busy}; ` +
+      `RSS ${rssMib.before} MiB, at most ${rssMib.most}, bound +${boundMib}`,
   )
-  if (grown > bound) throw new Error(`${name}: memory grew by ${grown} bytes, the bound is ${bound}`)
 }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '3' } },
+  options: {
+    rounds: { type: 'string', default: IS_QUICK ? '1' : '3' },
+    json: { type: 'boolean' },
+    quick: { type: 'boolean' },
+  },
 })
+const figures: Figures[] = []
 for (const name of positionals.length > 0 ? positionals : Object.keys(FLOODS)) {
   const flood = FLOODS[name]
   if (flood === undefined)
     throw new Error(`no such flood: ${name}, there are ${Object.keys(FLOODS).join(', ')}`)
-  await run(name, flood, Number(values.rounds))
+  figures.push(await run(name, flood, Number(values.rounds)))
 }
+if (IS_JSON) console.log(JSON.stringify({ bench: 'floods', figures }))

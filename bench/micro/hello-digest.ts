@@ -1,6 +1,6 @@
 /**
  * What does it cost to try a ClientHello against a key, by HelloDigest and by createHmac, and to search a key ring? CPU time
- * of the thread, in rounds that take every case in turn; the median round counts. Run: node bench/micro/hello-digest.ts [--json]
+ * of the thread, in rounds that take every case in turn; the median round counts. Run: node bench/micro/hello-digest.ts [--json] [--quick]
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 
@@ -10,48 +10,15 @@ import { parseClientHello, type ClientHello } from '#worker/fake-tls/client-hell
 import { KeyRing, RECENT_KEYS } from '#worker/fake-tls/key-ring'
 import { SearchQueue } from '#worker/fake-tls/search-queue'
 import { buildClientHello } from '../../test/support/client-hello.ts'
+import { type Case, IS_QUICK, measureCases, printFigures } from '../support/micro.ts'
 
-const ROUNDS = 5
-/** Some kernels count processor time in ticks of 4 ms: less than 2 % of a round. */
-const ROUND_MS = 250
 /** Between two looks at the clock. */
-const KEYS_PER_BATCH = 1_000
+const KEYS_PER_BATCH = IS_QUICK ? 20 : 1_000
 const HOST = 'example.com'
 const NO_HINT = -1
 /** As TDLib sends them, and with a hybrid key share. */
 const HELLO_BYTES = [517, 1800] as const
 const RING_KEYS = [1, 100, 1_000, 10_000] as const
-
-interface Case {
-  readonly name: string
-  /** What `run` does so many times. */
-  readonly calls: number
-  readonly run: () => void | Promise<void>
-}
-
-interface Figure {
-  readonly name: string
-  readonly nsPerCall: number
-}
-
-/** The first round warms up and is not counted. */
-async function measure(cases: readonly Case[]): Promise<Figure[]> {
-  const rounds = cases.map((): number[] => [])
-  for (let round = 0; round <= ROUNDS; round++) {
-    for (const [at, { calls, run }] of cases.entries()) {
-      const before = process.threadCpuUsage()
-      const endMs = performance.now() + ROUND_MS
-      let done = 0
-      for (; performance.now() < endMs; done += calls) await run()
-      const { user, system } = process.threadCpuUsage(before)
-      if (round > 0) rounds[at]?.push(((user + system) * 1000) / done)
-    }
-  }
-  return cases.map(({ name }, at) => ({ name, nsPerCall: median(rounds[at] ?? []) }))
-}
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
 function signHello(key: Uint8Array, size: number): ClientHello {
   const parsed = parseClientHello(buildClientHello({ key, host: HOST, size }).bytes)
@@ -113,8 +80,5 @@ function ringCases(keys: number): Case[] {
   ]
 }
 
-const figures = await measure([...HELLO_BYTES.flatMap(digestCases), ...RING_KEYS.flatMap(ringCases)])
-if (process.argv.includes('--json')) console.log(JSON.stringify({ bench: 'hello-digest', figures }))
-else
-  for (const { name, nsPerCall } of figures)
-    console.log(`${name.padEnd(32)} ${nsPerCall.toFixed(0).padStart(10)} ns`)
+const cases = [...HELLO_BYTES.flatMap(digestCases), ...RING_KEYS.flatMap(ringCases)]
+printFigures('hello-digest', await measureCases(cases))

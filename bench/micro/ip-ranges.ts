@@ -1,50 +1,17 @@
 /**
  * What does it cost to ask an IP list for an address, and to compile one? 200,000 networks, half IPv4 and half IPv6; a
  * look-up beside net.BlockList's of the same networks (which Node 24 searches one by one, Node 26 does not). CPU time of the thread, in rounds that take every case in turn;
- * the median round counts. Run: node bench/micro/ip-ranges.ts [--json]
+ * the median round counts. Run: node bench/micro/ip-ranges.ts [--json] [--quick]
  */
 import { BlockList } from 'node:net'
 import { IpRanges } from '#shared/ip-ranges'
 import { mergeNetworks } from '#worker/ip-lists/merge-networks'
 import { parseIpList } from '#worker/ip-lists/parse-ip-list'
+import { type Case, IS_QUICK, measureCases, printFigures } from '../support/micro.ts'
 
-const ROUNDS = 5
-/** Some kernels count processor time in ticks of 4 ms: less than 2 % of a round. */
-const ROUND_MS = 250
-const NETWORKS_PER_FAMILY = 100_000
+const NETWORKS_PER_FAMILY = IS_QUICK ? 5000 : 100_000
 /** Addresses that are asked for in turn, half of them listed: so many that no branch predictor learns them. */
 const ADDRESSES = 4096
-
-interface Case {
-  readonly name: string
-  /** What `run` does so many times. */
-  readonly calls: number
-  readonly run: () => void
-}
-
-interface Figure {
-  readonly name: string
-  readonly nsPerCall: number
-}
-
-/** The first round warms up and is not counted. */
-function measure(cases: readonly Case[]): Figure[] {
-  const rounds = cases.map((): number[] => [])
-  for (let round = 0; round <= ROUNDS; round++) {
-    for (const [at, { calls, run }] of cases.entries()) {
-      const before = process.threadCpuUsage()
-      const endMs = performance.now() + ROUND_MS
-      let done = 0
-      for (; performance.now() < endMs; done += calls) run()
-      const { user, system } = process.threadCpuUsage(before)
-      if (round > 0) rounds[at]?.push(((user + system) * 1000) / done)
-    }
-  }
-  return cases.map(({ name }, at) => ({ name, nsPerCall: median(rounds[at] ?? []) }))
-}
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
 /** Every other /24 and /64 of its space, so that none of them merge. */
 const v4Prefix = (n: number): string => `${1 + (n >> 15)}.${(n >> 7) & 255}.${(n & 127) * 2}`
@@ -102,15 +69,12 @@ function blockListCase(name: string, family: 'ipv4' | 'ipv6', addresses: readonl
 }
 
 const ranges = compile()
-const figures = measure([
+const cases: readonly Case[] = [
   lookUps('IPv4 address', (address) => ranges.has(address), v4Addresses),
   lookUps('IPv4-mapped address', (address) => ranges.has(address), mappedAddresses),
   lookUps('IPv6 address', (address) => ranges.has(address), v6Addresses),
   blockListCase('net.BlockList, IPv4 address', 'ipv4', v4Addresses),
   blockListCase('net.BlockList, IPv6 address', 'ipv6', v6Addresses),
   { name: 'compile, per network', calls: 2 * NETWORKS_PER_FAMILY, run: () => void compile() },
-])
-if (process.argv.includes('--json')) console.log(JSON.stringify({ bench: 'ip-ranges', figures }))
-else
-  for (const { name, nsPerCall } of figures)
-    console.log(`${name.padEnd(32)} ${nsPerCall.toFixed(0).padStart(9)} ns`)
+]
+printFigures('ip-ranges', await measureCases(cases))

@@ -1,14 +1,15 @@
 /**
  * What does the replay set cost a handshake? CPU-bound, so the figure is wall time per call: on one thread, and on two
  * that fight for the lock with nothing else to do (a worker spends 300 µs on a handshake, so real threads rarely meet).
- * Run: node bench/micro/replay-set.ts [--json]
+ * Run: node bench/micro/replay-set.ts [--json] [--quick]
  */
 import { once } from 'node:events'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
 import { createReplayMemory, MIN_REPLAY_BYTES, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
+import { IS_QUICK } from '../support/micro.ts'
 
-const CALLS = 400_000
+const CALLS = IS_QUICK ? 4000 : 400_000
 const LIFE_SECONDS = 11
 
 interface Figure {

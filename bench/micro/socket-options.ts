@@ -1,15 +1,16 @@
 /**
  * What do the socket options cost a connection, and how do the ways to set them compare? Processor time of the thread
  * on one open connection, in rounds that take every case in turn; the median round counts. node:ffi, which needs no
- * package, is here for comparison. Run: node bench/micro/socket-options.ts [--json]
+ * package, is here for comparison. Run: node bench/micro/socket-options.ts [--json] [--quick]
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { SocketOptions } from '#worker/socket/socket-options'
 import { testNativeOptions } from '#worker/socket/test-native-options'
+import { IS_QUICK } from '../support/micro.ts'
 
-const ROUNDS = 5
-const ROUND_MS = 200
+const ROUNDS = IS_QUICK ? 1 : 5
+const ROUND_MS = IS_QUICK ? 5 : 200
 /** Between two looks at the clock: some hundred microseconds. */
 const CALLS_PER_BATCH = 100
 const IPPROTO_TCP = 6

@@ -1,15 +1,16 @@
 /**
  * What does the user ledger cost a connection (one admission, one departure), the relay's tick (publication) and the
- * primary (reading 10,000 users)? Wall time per call. Run: node bench/micro/user-ledger.ts [--json]
+ * primary (reading 10,000 users)? Wall time per call. Run: node bench/micro/user-ledger.ts [--json] [--quick]
  */
 import { once } from 'node:events'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
 import { createLedgerMemory, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
+import { IS_QUICK } from '../support/micro.ts'
 
-const CALLS = 400_000
-const USERS = 10_000
+const CALLS = IS_QUICK ? 4000 : 400_000
+const USERS = IS_QUICK ? 600 : 10_000
 
 interface User {
   readonly slot: number
@@ -44,7 +45,7 @@ function atTheLimit(busy: number): Figure {
   const users = Array.from({ length: busy }, () => ledger.addUser())
   for (const { slot, generation } of users) rows.admit(slot, generation)
   ledger.setLimit(busy)
-  const calls = 20_000
+  const calls = IS_QUICK ? 200 : 20_000
   return time(`refused at the limit, ${busy} users`, calls, () => {
     for (let call = 0; call < calls; call++) {
       const user = users[call % busy] ?? { slot: -1, generation: -1 }

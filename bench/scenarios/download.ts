@@ -14,6 +14,7 @@ export const download: Scenario = {
   summary: 'processor time of a GiB from the data centre to clients',
   defaults: { connections: 8, mib: 2048 },
   quick: { connections: 2, mib: 16 },
+  cpuFigures: ['cpuSecondsPerGib'],
   phases: ['download'],
   async prepare(target, { connections, mib, verify }) {
     const bytesEach = Math.ceil((mib * MIB) / connections)

@@ -12,6 +12,7 @@ export const handshakes: Scenario = {
   summary: 'processor time of a connection, with the dial and one message',
   defaults: { connections: 32, count: 5000 },
   quick: { connections: 8, count: 200 },
+  cpuFigures: ['cpuMicrosecondsPerHandshake'],
   phases: ['handshakes'],
   async prepare(target, { count, connections }) {
     const each = (): Record<string, never> => ({})

@@ -16,6 +16,7 @@ export const idle: Scenario = {
   summary: 'memory of an idle relayed connection',
   defaults: { connections: 32, count: 5000, seconds: SETTLE_MS / 1000 },
   quick: { connections: 8, count: 100, seconds: 0.2 },
+  cpuFigures: [],
   phases: ['idle'],
   async prepare(target, { connections, count, seconds }) {
     const warmUp = await openAll(target, Math.min(WARM_UP_CONNECTIONS, count), connections, () => {})

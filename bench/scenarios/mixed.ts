@@ -33,6 +33,7 @@ export const mixed: Scenario = {
   summary: 'clients that idle, write, download and upload, and new ones: share of a core, delays',
   defaults: { connections: 200, seconds: 15 },
   quick: { connections: 20, seconds: 1 },
+  cpuFigures: ['cpuPercentOfACore'],
   phases: ['mixed'],
   async prepare(target, { connections, seconds, verify }) {
     const count = (share: number): number => Math.max(1, Math.round(connections * share))

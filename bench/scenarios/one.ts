@@ -15,6 +15,7 @@ export const one: Scenario = {
   summary: 'the download of one connection: MB/s',
   defaults: { mib: 200 },
   quick: { mib: 16 },
+  cpuFigures: ['cpuSecondsPerGib'],
   phases: ['one'],
   async prepare(target, { mib, verify }) {
     const stream = await openStream(target, verify)

@@ -26,20 +26,22 @@ export const pingPong: Scenario = {
   name: 'ping-pong',
   summary: 'processor time and delay of messages of 200 bytes, there and back',
   defaults: { connections: 32, count: 100_000, seconds: 8 },
-  quick: { connections: 4, count: 1000, seconds: 1 },
+  quick: { connections: 4, count: 200, seconds: 1 },
+  cpuFigures: ['cpuMicrosecondsPerMessage'],
   phases: ['loaded', 'paced'],
   async prepare(target, { connections, count, seconds }) {
     const open = (many: number, way: Way): Promise<EchoClient[]> =>
       Promise.all(Array.from({ length: many }, () => EchoClient.open(target, way)))
+    const warmUp = Math.min(WARM_UP_ROUND_TRIPS, count)
     const busy = await open(connections, openLine)
-    await exchange(busy, 'warmUp', WARM_UP_ROUND_TRIPS, () => {})
+    await exchange(busy, 'warmUp', warmUp, () => {})
     const through = await open(PACED_CLIENTS, openLine)
     const straight = await open(PACED_CLIENTS, openStraight)
     return {
       loaded: (progress) => exchange(busy, 'loaded', Math.ceil(count / connections), progress),
       async paced(progress) {
         // They have been silent for long: what this takes is the delay behind a pause.
-        const { values } = await exchange(through, 'paused', WARM_UP_ROUND_TRIPS, () => {})
+        const { values } = await exchange(through, 'paused', warmUp, () => {})
         const startedAt = performance.now()
         const throughMs: number[] = []
         const straightMs: number[] = []

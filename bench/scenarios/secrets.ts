@@ -33,6 +33,7 @@ export const secrets: Scenario = {
   defaults: { connections: 8, count: 1000, seconds: 4 },
   quick: { connections: 4, count: 20, seconds: 0.3 },
   secretCounts: [1, 100, 10_000],
+  cpuFigures: ['knownCpuMicroseconds', 'unknownCpuMicroseconds', 'missCpuMicroseconds'],
   phases: ['known', 'unknown', 'miss', 'quiet', 'missBesideEcho'],
   async prepare(target, { connections, count, seconds }) {
     const amounts = { connections, count, seconds }

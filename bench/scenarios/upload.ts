@@ -19,6 +19,7 @@ export const upload: Scenario = {
   summary: 'processor time of a GiB from clients to the data centre',
   defaults: { connections: 8, mib: 1024 },
   quick: { connections: 2, mib: 16 },
+  cpuFigures: ['cpuSecondsPerGib'],
   phases: ['upload'],
   async prepare(target, { connections, mib, verify }) {
     const bytesEach = Math.ceil(mib / connections) * MIB

@@ -31,11 +31,12 @@ await Promise.all(clients.map(warmUp))
 
 let timesMs: number[] = []
 let isMeasured = false
+let started = Promise.withResolvers<void>()
 const talk = async (client: EchoClient): Promise<void> => {
   for (;;) {
     const tookMs = await client.roundTrip()
     timesMs.push(tookMs)
-    await sleep(isMeasured ? PAUSE_MS : REST_MS)
+    await (isMeasured ? sleep(PAUSE_MS) : Promise.race([sleep(REST_MS), started.promise]))
   }
 }
 const talks = Promise.all(clients.map(talk))
@@ -43,7 +44,11 @@ process.stdout.write('{"event":"connected"}\n')
 const lines = createInterface(process.stdin)
 lines.on('line', (line) => {
   isMeasured = line === 'start'
-  if (isMeasured) return void (timesMs = [])
+  if (isMeasured) {
+    timesMs = []
+    return started.resolve()
+  }
+  started = Promise.withResolvers()
   const values = {
     P50Ms: quantile(timesMs, 0.5),
     P99Ms: quantile(timesMs, 0.99),

@@ -84,7 +84,16 @@ function readRss(pids: readonly number[]): number {
 async function awaitReport(load: Child, progress: ReportProgress): Promise<LoadReport> {
   for (;;) {
     const line = await load.next()
-    if (line['event'] === 'done') return line['report'] as LoadReport // load.ts prints it so
+    if (line['event'] === 'done') return revive(line['report'] as LoadReport) // load.ts prints it so
     progress(Number(line['share']))
   }
+}
+
+/** JSON has no NaN: what the load could not measure comes as null. */
+function revive({ values = {}, ...report }: LoadReport): LoadReport {
+  const revived = Object.entries(values).map(([name, value]: [string, number | null]) => [
+    name,
+    value ?? Number.NaN,
+  ])
+  return { ...report, values: Object.fromEntries(revived) }
 }

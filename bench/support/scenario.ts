@@ -11,6 +11,9 @@ export interface Amounts {
   readonly seconds: number
 }
 
+/** Of what a scenario has no use for. */
+export const UNUSED_AMOUNTS: Amounts = { connections: 1, count: 1, mib: 1, seconds: 1 }
+
 export interface LoadOptions extends Amounts {
   /** Every byte is compared, in both directions. */
   readonly verify: boolean
@@ -67,6 +70,8 @@ export interface Scenario {
   readonly quick: Partial<Amounts>
   /** One unless given. */
   readonly secretCounts?: readonly SecretCount[]
+  /** Processor times among the figures: what two revisions are judged by. */
+  readonly cpuFigures: readonly string[]
   /** Names of what `prepare` returns, in the order in which they run. */
   readonly phases: readonly string[]
   /** Connect and warm up; a phase begins when it is called. */

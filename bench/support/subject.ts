@@ -51,7 +51,7 @@ export function createCheckoutSubject(
 
 /**
  * A shell command that starts some proxy in the foreground. In its words `{port}`, `{secret}`, `{key}` (the 32 digits of the
- * secret), `{dc-port}`, `{socks-port}`, `{workers}` and `{secrets-file}` (one secret a line) are put in.
+ * secret), `{dc-port}`, `{socks-port}`, `{workers}`, `{dir}` (a directory of its own, removed afterwards) and `{secrets-file}` (one secret a line) are put in.
  */
 export function createCommandSubject(name: string, template: string): Subject {
   return {
@@ -75,6 +75,7 @@ export function createCommandSubject(name: string, template: string): Subject {
             'dc-port': dcPort,
             'socks-port': socksPort,
             'secrets-file': file('secrets'),
+            dir: file('.'),
           }),
         ],
       })
