@@ -100,7 +100,7 @@ export class Connection {
       const userKey = await findUser(this, hello)
       admitUser(this, userKey)
       this.endVisit()
-      answerHello(this.client, hello, userKey, this.profile)
+      answerHello(this.client, hello, userKey, this.profile, this.thread.publicValues)
       const session = await openSession(this, this.#input, userKey)
       const dialled = await this.#dialDc(session)
       relaySession(this, dialled, this.#input)

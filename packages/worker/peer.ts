@@ -1,5 +1,3 @@
-import { isIPv6 } from 'node:net'
-
 /** Who the client is: what the socket says, or what a PROXY header said. */
 export interface Peer {
   readonly address: string
@@ -15,5 +13,5 @@ export interface Peer {
 }
 
 export function familyOf({ address }: Peer): 'ipv4' | 'ipv6' {
-  return isIPv6(address) ? 'ipv6' : 'ipv4'
+  return address.includes(':') ? 'ipv6' : 'ipv4'
 }

@@ -75,6 +75,14 @@ export class RewindableReader {
     })
   }
 
+  /** What `readExact` would give, if it is there, without a promise; else null. */
+  takeNow(bytes: number): Buffer | null {
+    if (this.unreadBytes < bytes) return null
+    const from = this.#position
+    this.#position += bytes
+    return this.#buffer.subarray(from, this.#position)
+  }
+
   /** Everything received since the beginning, read or not. */
   allBytes(): Buffer {
     return this.#buffer.subarray(0, this.#end)
@@ -97,11 +105,10 @@ export class RewindableReader {
   #settle(): void {
     const waiting = this.#waiting
     if (waiting === null) return
-    if (this.unreadBytes >= waiting.bytes) {
+    const bytes = this.takeNow(waiting.bytes)
+    if (bytes !== null) {
       this.#waiting = null
-      const from = this.#position
-      this.#position += waiting.bytes
-      waiting.resolve(this.#buffer.subarray(from, this.#position))
+      waiting.resolve(bytes)
     } else if (this.#failure !== null) {
       this.#waiting = null
       waiting.reject(this.#failure)

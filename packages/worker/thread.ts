@@ -25,6 +25,7 @@ import { Connections } from './connections.ts'
 import { Dialers } from './dialers.ts'
 import { PaceTimer } from './doppelganger/pace-timer.ts'
 import { HelloCheck } from './fake-tls/hello-check.ts'
+import { PublicValues } from './fake-tls/public-values.ts'
 import { SearchQueue } from './fake-tls/search-queue.ts'
 import { HandshakePlace } from './handshake-place.ts'
 import { LoopMeter } from './loop-meter.ts'
@@ -59,6 +60,7 @@ export class Thread implements WorkerControl {
   readonly arrivals: Arrivals
   readonly handshakes: Handshakes
   readonly paceTimer: PaceTimer
+  readonly publicValues: PublicValues
   readonly #boot: WorkerBoot
   readonly #loopMeter: LoopMeter
   readonly #connections: Connections
@@ -108,6 +110,7 @@ export class Thread implements WorkerControl {
     this.arrivals = new Arrivals(this, boot, port)
     this.handshakes = new Handshakes(boot.handshakes)
     this.paceTimer = new PaceTimer()
+    this.publicValues = new PublicValues()
     this.#boot = boot
     this.#connections = new Connections()
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
@@ -254,6 +257,7 @@ export class Thread implements WorkerControl {
     this.users.publish()
     this.#farewells.sweep(this.clock.monotonicMs)
     this.#connections.checkHellos()
+    this.publicValues.tick()
     this.#ticks += 1
     if (this.#ticks % TICKS_PER_SWEEP !== 0) return
     this.#connections.checkDeadlines(this.#isPressed())

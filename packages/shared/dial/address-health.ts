@@ -62,7 +62,9 @@ export class AddressHealth {
     const hash = hashText(address)
     for (let step = 0; step < REACH; step++) {
       const entry = place(hash, step)
-      if (Atomics.load(this.#cells, entry) === hash) return entry
+      const found = Atomics.load(this.#cells, entry)
+      if (found === hash) return entry
+      if (found === 0n) return null // entries are taken in this order and never become free again
     }
     return null
   }

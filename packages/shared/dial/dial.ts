@@ -41,90 +41,135 @@ export interface Dialled<T, A extends HostPort = HostPort> {
 export function dialFirst<T, A extends HostPort = HostPort>(
   options: DialOptions<T, A>,
 ): Promise<Dialled<T, A>> {
-  const { addresses, signal, format = formatHostPort, staggerMs = () => STAGGER_MS } = options
+  const { addresses, signal } = options
   if (addresses.length === 0) return Promise.reject(new DialError('no-addresses', 'no addresses to call'))
   if (signal.aborted) return Promise.reject(aborted())
-
-  return new Promise((resolve, reject) => {
-    const attempts = new AbortController()
-    let next = 0
-    const pending = new Set<A>()
-    /** Those that had their stagger's time and said nothing. */
-    const silent = new Set<A>()
-    let settled = false
-    let stagger: NodeJS.Timeout | undefined
-
-    const settle = (): void => {
-      settled = true
-      clearTimeout(stagger)
-      signal.removeEventListener('abort', onAbort)
-      attempts.abort(SETTLED)
-    }
-    const onAbort = (): void => {
-      settle()
-      reject(aborted())
-    }
-    const startNext = (): void => {
-      clearTimeout(stagger)
-      const address = addresses[next]
-      if (address === undefined) return
-      next += 1
-      pending.add(address)
-      const startAnother = (): void => {
-        silent.add(address)
-        startNext()
-      }
-      if (next < addresses.length) stagger = setTimeout(startAnother, staggerMs(address))
-      dialOne(address, options, attempts.signal, format).then(
-        (connection) => {
-          if (settled) return options.discard(connection)
-          settle()
-          const before = addresses.slice(0, addresses.indexOf(address))
-          for (const passed of before) {
-            if (silent.has(passed))
-              options.onFailure?.(passed, noAnswer(format(passed), staggerMs(passed)), address)
-          }
-          resolve({ connection, address })
-        },
-        (error: unknown) => {
-          if (settled) return
-          pending.delete(address)
-          silent.delete(address)
-          const failure = toDialError(error, format(address))
-          options.onFailure?.(address, failure, null)
-          if (next < addresses.length) return startNext()
-          if (pending.size > 0) return
-          settle()
-          reject(failure)
-        },
-      )
-    }
-    signal.addEventListener('abort', onAbort)
-    startNext()
-  })
+  return new Promise((resolve, reject) => new Dial(options, resolve, reject).start())
 }
 
-async function dialOne<T, A extends HostPort>(
-  address: A,
-  { connect, timeoutMs }: DialOptions<T, A>,
-  attempts: AbortSignal,
-  format: (address: A) => string,
-): Promise<T> {
-  const own = new AbortController()
-  const cancel = (): void => own.abort(SETTLED)
-  attempts.addEventListener('abort', cancel)
-  const timer = setTimeout(() => own.abort(TIMED_OUT), timeoutMs)
-  try {
-    return await connect(address, own.signal)
-  } catch (error) {
-    if (own.signal.reason === TIMED_OUT) {
-      const message = `${format(address)}: timed out after ${timeoutMs} ms`
-      throw new DialError('timeout', message, { cause: error })
+/** One address that was called and has neither answered nor failed. */
+interface Attempt<A> {
+  readonly address: A
+  /** Its only signal: most dials are one attempt, and every signal and listener is a microsecond. */
+  readonly own: AbortController
+  readonly timer: NodeJS.Timeout
+  /** It had its stagger's time and said nothing. */
+  isSilent: boolean
+}
+
+class Dial<T, A extends HostPort> {
+  readonly #options: DialOptions<T, A>
+  readonly #resolve: (dialled: Dialled<T, A>) => void
+  readonly #reject: (error: DialError) => void
+  /** In the order in which they began. */
+  readonly #pending: Set<Attempt<A>>
+  readonly #onAbort: () => void
+  #next: number
+  #stagger: NodeJS.Timeout | undefined
+  #isSettled: boolean
+
+  constructor(
+    options: DialOptions<T, A>,
+    resolve: (dialled: Dialled<T, A>) => void,
+    reject: (error: DialError) => void,
+  ) {
+    this.#options = options
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#pending = new Set()
+    this.#onAbort = () => {
+      this.#settle()
+      reject(aborted())
     }
-    throw error
-  } finally {
-    clearTimeout(timer)
-    attempts.removeEventListener('abort', cancel)
+    this.#next = 0
+    this.#stagger = undefined
+    this.#isSettled = false
+  }
+
+  start(): void {
+    this.#options.signal.addEventListener('abort', this.#onAbort)
+    this.#startNext()
+  }
+
+  #startNext(): void {
+    clearTimeout(this.#stagger)
+    const { addresses, connect, timeoutMs } = this.#options
+    const address = addresses[this.#next]
+    if (address === undefined) return
+    this.#next += 1
+    const own = new AbortController()
+    const timer = setTimeout(() => own.abort(TIMED_OUT), timeoutMs)
+    const attempt: Attempt<A> = { address, own, timer, isSilent: false }
+    this.#pending.add(attempt)
+    if (this.#next < addresses.length) {
+      this.#stagger = setTimeout(() => {
+        attempt.isSilent = true
+        this.#startNext()
+      }, this.#staggerMs(address))
+    }
+    Promise.try(connect, address, own.signal).then(
+      (connection) => this.#answered(attempt, connection),
+      (error: unknown) => this.#failed(attempt, error),
+    )
+  }
+
+  #answered(winner: Attempt<A>, connection: T): void {
+    const { onFailure, discard } = this.#options
+    if (this.#isSettled) return discard(connection)
+    const { address } = winner
+    for (const passed of this.#pending) {
+      if (passed === winner) break
+      if (passed.isSilent)
+        onFailure?.(
+          passed.address,
+          noAnswer(this.#format(passed.address), this.#staggerMs(passed.address)),
+          address,
+        )
+    }
+    clearTimeout(winner.timer)
+    this.#pending.delete(winner)
+    this.#settle()
+    this.#resolve({ connection, address })
+  }
+
+  #failed(attempt: Attempt<A>, error: unknown): void {
+    if (this.#isSettled) return
+    clearTimeout(attempt.timer)
+    this.#pending.delete(attempt)
+    const failure = this.#explain(attempt, error)
+    this.#options.onFailure?.(attempt.address, failure, null)
+    if (this.#next < this.#options.addresses.length) return this.#startNext()
+    if (this.#pending.size > 0) return
+    this.#settle()
+    this.#reject(failure)
+  }
+
+  #explain({ address, own }: Attempt<A>, error: unknown): DialError {
+    const name = this.#format(address)
+    if (own.signal.reason !== TIMED_OUT) return toDialError(error, name)
+    return new DialError('timeout', `${name}: timed out after ${this.#options.timeoutMs} ms`, {
+      cause: error,
+    })
+  }
+
+  /** Nobody is waited for any more. */
+  #settle(): void {
+    this.#isSettled = true
+    clearTimeout(this.#stagger)
+    this.#options.signal.removeEventListener('abort', this.#onAbort)
+    for (const { timer, own } of this.#pending) {
+      clearTimeout(timer)
+      own.abort(SETTLED)
+    }
+    this.#pending.clear()
+  }
+
+  #format(address: A): string {
+    return (this.#options.format ?? formatHostPort)(address)
+  }
+
+  #staggerMs(address: A): number {
+    return this.#options.staggerMs?.(address) ?? STAGGER_MS
   }
 }
 

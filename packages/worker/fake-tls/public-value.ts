@@ -1,5 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 
+export const PUBLIC_VALUE_BYTES = 32
 /** DER of an X25519 SubjectPublicKeyInfo is a fixed header of 12 bytes and the value (RFC 8410 §4). */
 const SPKI_HEADER_BYTES = 12
 
@@ -24,7 +25,7 @@ function exportSpki(key: KeyObject): Buffer {
 
 function canExportRaw(): boolean {
   try {
-    return exportRaw(generateKeyPairSync('x25519').publicKey).length === 32
+    return exportRaw(generateKeyPairSync('x25519').publicKey).length === PUBLIC_VALUE_BYTES
   } catch {
     return false
   }

@@ -33,12 +33,12 @@ export async function readClientHello(reader: RewindableReader): Promise<ClientH
     bytes += fragment.length
     if (hadHeader || bytes < HANDSHAKE_HEADER_BYTES) continue
 
-    const header = Buffer.concat(fragments).subarray(0, HANDSHAKE_HEADER_BYTES)
+    const header = join(fragments).subarray(0, HANDSHAKE_HEADER_BYTES)
     if (header[0] !== CLIENT_HELLO) throw refuse('handshake-type')
     needed = HANDSHAKE_HEADER_BYTES + header.readUIntBE(1, 3)
     if (needed > MAX_HELLO_BYTES) throw refuse('hello-too-large')
   }
-  const message = Buffer.concat(fragments, bytes)
+  const message = join(fragments)
   const parsed = parseClientHello(buildHelloImage(message.subarray(HANDSHAKE_HEADER_BYTES, needed)))
   if (!parsed.ok) throw refuse(parsed.code)
   return parsed.hello
@@ -49,13 +49,20 @@ export async function readClientHello(reader: RewindableReader): Promise<ClientH
  * and waits is the site's to answer, not ours to keep waiting.
  */
 async function readHandshakeRecord(reader: RewindableReader, maxBytes: number): Promise<Buffer> {
-  const type = await reader.readExact(1)
+  // Almost always all of it is there, and nothing has to be waited for.
+  const type = reader.takeNow(1) ?? (await reader.readExact(1))
   if (type[0] !== RecordType.Handshake) throw refuse('record-type')
-  const version = await reader.readExact(2)
+  const version = reader.takeNow(2) ?? (await reader.readExact(2))
   if (version.readUInt16BE(0) !== HELLO_RECORD_VERSION) throw refuse('record-version')
-  const payloadBytes = (await reader.readExact(2)).readUInt16BE(0)
+  const payloadBytes = (reader.takeNow(2) ?? (await reader.readExact(2))).readUInt16BE(0)
   if (payloadBytes > maxBytes) throw refuse('hello-too-large')
-  return reader.readExact(payloadBytes)
+  return reader.takeNow(payloadBytes) ?? reader.readExact(payloadBytes)
+}
+
+/** Usually there is one. */
+function join(fragments: readonly Buffer[]): Buffer {
+  const [only] = fragments
+  return fragments.length === 1 && only !== undefined ? only : Buffer.concat(fragments)
 }
 
 function refuse(code: HandshakeCode): HandshakeError {

@@ -21,13 +21,19 @@ export const MAX_INBOUND_PAYLOAD_BYTES = 16640
 /** The shortest encrypted record of real TLS 1.3: type byte and tag. A cut never leaves a shorter tail (decision W6). */
 export const MIN_TAIL_BYTES = 17
 
-/** Write `type 03 03 length` at `offset`. */
-export function writeRecordHeader(target: Buffer, offset: number, type: number, payloadBytes: number): void {
+/** Write `type 03 03 length` at `offset`; returns the position behind. */
+export function writeRecordHeader(
+  target: Buffer,
+  offset: number,
+  type: number,
+  payloadBytes: number,
+): number {
   target[offset] = type
   target[offset + 1] = RECORD_VERSION >> 8
   target[offset + 2] = RECORD_VERSION & 0xff
   target[offset + 3] = payloadBytes >> 8
   target[offset + 4] = payloadBytes & 0xff
+  return offset + RECORD_HEADER_BYTES
 }
 
 /**

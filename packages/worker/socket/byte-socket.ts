@@ -1,6 +1,7 @@
 // hot: one call per read and per write of every connection
-import { connect, Socket, type OnReadOpts } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { Farewells } from '#shared/farewells'
+import { shareReads } from './shared-reads.ts'
 import { WriteQueue } from './write-queue.ts'
 import type { WriteSlots } from './write-slots.ts'
 
@@ -37,11 +38,9 @@ const MAX_WRITES_IN_FLIGHT = 256
 const NOTHING = Buffer.alloc(0)
 const IGNORE: ByteSink = { bytes() {}, ended() {}, drained() {}, closed() {} }
 
-/** The part of `net.Socket` that Node does not document and `adopt` needs; covered by a self-test at start. */
-const HANDLE = '_handle'
-interface SocketInternals {
-  [HANDLE]: unknown
-}
+/** Where a socket's listeners find the `ByteSocket` around it: they are the same functions for all sockets. */
+const OWNER = Symbol('byte socket')
+type OwnedSocket = Socket & { [OWNER]: ByteSocket }
 
 /** A TCP socket that gives its bytes to one sink, reads into a buffer shared by its thread, and writes from slots. */
 export class ByteSocket {
@@ -71,19 +70,13 @@ export class ByteSocket {
     this.#error = null
     this.#isClosed = false
     this.#onWritten = (error) => this.#written(error === undefined || error === null)
+    const owned = socket as OwnedSocket
+    owned[OWNER] = this
     socket.pause()
-    socket.on('end', () => this.#sink.ended())
-    socket.on('drain', () => this.#drained())
-    socket.on('error', (error) => {
-      this.#error = error
-    })
-    socket.on('close', () => {
-      this.#isClosed = true
-      this.#discardHeld()
-      const sink = this.#sink
-      this.#sink = IGNORE
-      sink.closed(this.#error)
-    })
+    socket.on('end', onEnd)
+    socket.on('drain', onDrain)
+    socket.on('error', onError)
+    socket.on('close', onClose)
   }
 
   /**
@@ -92,19 +85,8 @@ export class ByteSocket {
    */
   static adopt(socket: Socket, slots: WriteSlots, readBuffer: Buffer | null): ByteSocket {
     if (readBuffer === null) return ByteSocket.#listen(socket, slots)
-    // The border to Node's internals: the socket was transferred, only its handle can be given a read buffer.
-    const internals = socket as unknown as SocketInternals
-    const handle = internals[HANDLE]
-    internals[HANDLE] = null
-    socket.destroy()
-    let self: ByteSocket | null = null
-    const options = {
-      handle,
-      allowHalfOpen: true,
-      pauseOnCreate: true,
-      onread: readInto(readBuffer, () => self),
-    }
-    self = new ByteSocket(new Socket(options as ConstructorParameters<typeof Socket>[0]), slots)
+    const self = new ByteSocket(socket, slots)
+    shareReads(socket, readBuffer, onRead)
     return self
   }
 
@@ -121,15 +103,40 @@ export class ByteSocket {
       allowHalfOpen: true,
     }
     if (readBuffer === null) return ByteSocket.#listen(connect(common), slots)
-    let self: ByteSocket | null = null
-    self = new ByteSocket(connect({ ...common, onread: readInto(readBuffer, () => self) }), slots)
-    return self
+    const onread = { buffer: readBuffer, callback: onRead }
+    return new ByteSocket(connect({ ...common, onread }), slots)
   }
 
   static #listen(socket: Socket, slots: WriteSlots): ByteSocket {
     const self = new ByteSocket(socket, slots)
-    socket.on('data', (chunk: Buffer) => self.#sink.bytes(chunk))
+    socket.on('data', onData)
     return self
+  }
+
+  // What the socket's listeners call
+
+  deliver(chunk: Buffer): void {
+    this.#sink.bytes(chunk)
+  }
+
+  handleEnd(): void {
+    this.#sink.ended()
+  }
+
+  handleDrain(): void {
+    this.#drained()
+  }
+
+  handleError(error: Error): void {
+    this.#error = error
+  }
+
+  handleClose(): void {
+    this.#isClosed = true
+    this.#discardHeld()
+    const sink = this.#sink
+    this.#sink = IGNORE
+    sink.closed(this.#error)
   }
 
   /** Hand the bytes and events from here on to another sink. One that comes after the end is told at once. */
@@ -142,11 +149,6 @@ export class ByteSocket {
   /** The peer will send no more, or is gone. */
   get hasEnded(): boolean {
     return this.socket.readableEnded || this.socket.destroyed
-  }
-
-  /** Called by the read callback. */
-  deliver(chunk: Buffer): void {
-    this.#sink.bytes(chunk)
   }
 
   resume(): void {
@@ -255,12 +257,33 @@ export class ByteSocket {
   }
 }
 
-function readInto(buffer: Buffer, socket: () => ByteSocket | null): OnReadOpts {
-  return {
-    buffer,
-    callback: (bytes: number) => {
-      socket()?.deliver(buffer.subarray(0, bytes))
-      return true
-    },
-  }
+// Called with the socket as `this`: for each of five closures of its own a socket would hold 100 bytes.
+
+function onRead(this: Socket, bytes: number, buffer: Buffer): boolean {
+  ownerOf(this).deliver(buffer.subarray(0, bytes))
+  return true
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  ownerOf(this).deliver(chunk)
+}
+
+function onEnd(this: Socket): void {
+  ownerOf(this).handleEnd()
+}
+
+function onDrain(this: Socket): void {
+  ownerOf(this).handleDrain()
+}
+
+function onError(this: Socket, error: Error): void {
+  ownerOf(this).handleError(error)
+}
+
+function onClose(this: Socket): void {
+  ownerOf(this).handleClose()
+}
+
+function ownerOf(socket: Socket): ByteSocket {
+  return (socket as OwnedSocket)[OWNER] // set before any of the listeners
 }

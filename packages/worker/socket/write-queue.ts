@@ -46,14 +46,20 @@ export class WriteQueue {
   }
 
   #grow(): void {
-    const order = (_: unknown, index: number): number => (this.#oldest + index) % this.#slots.length
-    const places = Array.from({ length: this.#length }, order)
-    const empty = Math.max(INITIAL_WRITES, this.#length)
-    this.#slots = [...places.map((at) => this.#slots[at]!), ...Array.from({ length: empty }, () => null)]
-    this.#payloadBytes = [
-      ...places.map((at) => this.#payloadBytes[at]!),
-      ...Array.from({ length: empty }, () => 0),
-    ]
+    const slots: (Buffer | null)[] = []
+    const payloadBytes: number[] = []
+    for (let nth = 0; nth < this.#length; nth++) {
+      const at = (this.#oldest + nth) % this.#length // full: as long as the ring
+      slots.push(this.#slots[at]!)
+      payloadBytes.push(this.#payloadBytes[at]!)
+    }
+    const size = Math.max(INITIAL_WRITES, 2 * this.#length)
+    while (slots.length < size) {
+      slots.push(null)
+      payloadBytes.push(0)
+    }
+    this.#slots = slots
+    this.#payloadBytes = payloadBytes
     this.#oldest = 0
   }
 }

@@ -11,6 +11,7 @@ import {
   parseClientHello,
 } from '#worker/fake-tls/client-hello'
 import { KeyRing } from '#worker/fake-tls/key-ring'
+import { PublicValues } from '#worker/fake-tls/public-values'
 import { MAX_HELLO_BYTES, MAX_HELLO_RECORDS, readClientHello } from '#worker/fake-tls/read-client-hello'
 import { peerClosed, RewindableReader } from '#worker/rewindable-reader'
 import type { ByteSocket } from '#worker/socket/byte-socket'
@@ -94,7 +95,13 @@ async function acceptSigned(hello: ClientHello): Promise<void> {
   let flight = Buffer.alloc(0)
   // The flight is written and nothing else is done with the socket.
   const client = { write: (chunk: Buffer) => void (flight = Buffer.concat([flight, chunk])) }
-  answerHello(client as unknown as ByteSocket, signed.hello, found.userKey, UNLEARNT_PROFILE)
+  answerHello(
+    client as unknown as ByteSocket,
+    signed.hello,
+    found.userKey,
+    UNLEARNT_PROFILE,
+    new PublicValues(),
+  )
   const { image, random, sessionId } = signed.hello
   assert.ok(verifyServerFlight(KEY, { bytes: image, random, sessionId }, flight))
 }

@@ -4,6 +4,7 @@ import { test, type TestContext } from 'node:test'
 import { UNLEARNT_PROFILE, type FrontFlight, type FrontFlights } from '#shared/traffic-profile'
 import { answerHello } from '#worker/fake-tls/answer-hello'
 import { parseClientHello } from '#worker/fake-tls/client-hello'
+import { PublicValues } from '#worker/fake-tls/public-values'
 import { ByteSocket } from '#worker/socket/byte-socket'
 import { buildClientHello, HYBRID_HELLO_BYTES, type ClientHello } from '../../support/client-hello.ts'
 import { verifyServerFlight, type ServerFlight } from '../../support/faketls-client.ts'
@@ -11,6 +12,7 @@ import { CountedSlots, LIVENESS_MS, openPair } from '../../support/socket-pair.t
 
 const KEY = Buffer.alloc(16, 3)
 const HOST = 'Front.test.'
+const publicValues = new PublicValues()
 const LIMIT = { timeout: LIVENESS_MS }
 
 const FLIGHT: FrontFlight = {
@@ -38,7 +40,13 @@ async function openAnswerer(t: TestContext): Promise<Answer> {
     const parsed = parseClientHello(hello.bytes)
     assert.ok(parsed.ok)
     const flights = new Map(flight === null ? [] : [['front.test', bothWays(flight)]])
-    answerHello(client, parsed.hello, { key: KEY, host: HOST }, { ...UNLEARNT_PROFILE, flights })
+    answerHello(
+      client,
+      parsed.hello,
+      { key: KEY, host: HOST },
+      { ...UNLEARNT_PROFILE, flights },
+      publicValues,
+    )
     let bytes = Buffer.alloc(0)
     for (;;) {
       // A socket without an encoding gives buffers.
@@ -137,7 +145,7 @@ test('the flight of another host is no model', LIMIT, async (t) => {
   const parsed = parseClientHello(hello.bytes)
   assert.ok(parsed.ok)
   const profile = { ...UNLEARNT_PROFILE, flights: new Map([['other.test', bothWays(FLIGHT)]]) }
-  answerHello(client, parsed.hello, { key: KEY, host: HOST }, profile)
+  answerHello(client, parsed.hello, { key: KEY, host: HOST }, profile, publicValues)
   const [bytes] = (await once(peer, 'data')) as [Buffer]
   assert.deepEqual(extensionsOf(bytes), [0x2b, 0x33])
 })
