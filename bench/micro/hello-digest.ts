@@ -1,57 +1,18 @@
 /**
- * What does it cost to try a ClientHello against a key, by HelloDigest and by createHmac, and to search a key ring? CPU time
- * of the thread, in rounds that take every case in turn; the median round counts. Run: node bench/micro/hello-digest.ts [--json]
+ * What does it cost to try a ClientHello against a key, by HelloDigest and by createHmac? Whole searches: key-search.ts.
+ * Run: node bench/micro/hello-digest.ts [--json]
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-
-import type { UserEntry } from '#shared/worker-control'
 import { HelloDigest } from '#worker/fake-tls/authenticate'
 import { parseClientHello, type ClientHello } from '#worker/fake-tls/client-hello'
-import { KeyRing, RECENT_KEYS } from '#worker/fake-tls/key-ring'
-import { SearchQueue } from '#worker/fake-tls/search-queue'
 import { buildClientHello } from '../../test/support/client-hello.ts'
+import { measureCases, type Case } from '../support/measure-cases.ts'
 
-const ROUNDS = 5
-/** Some kernels count processor time in ticks of 4 ms: less than 2 % of a round. */
-const ROUND_MS = 250
 /** Between two looks at the clock. */
 const KEYS_PER_BATCH = 1_000
 const HOST = 'example.com'
-const NO_HINT = -1
 /** As TDLib sends them, and with a hybrid key share. */
 const HELLO_BYTES = [517, 1800] as const
-const RING_KEYS = [1, 100, 1_000, 10_000] as const
-
-interface Case {
-  readonly name: string
-  /** What `run` does so many times. */
-  readonly calls: number
-  readonly run: () => void | Promise<void>
-}
-
-interface Figure {
-  readonly name: string
-  readonly nsPerCall: number
-}
-
-/** The first round warms up and is not counted. */
-async function measure(cases: readonly Case[]): Promise<Figure[]> {
-  const rounds = cases.map((): number[] => [])
-  for (let round = 0; round <= ROUNDS; round++) {
-    for (const [at, { calls, run }] of cases.entries()) {
-      const before = process.threadCpuUsage()
-      const endMs = performance.now() + ROUND_MS
-      let done = 0
-      for (; performance.now() < endMs; done += calls) await run()
-      const { user, system } = process.threadCpuUsage(before)
-      if (round > 0) rounds[at]?.push(((user + system) * 1000) / done)
-    }
-  }
-  return cases.map(({ name }, at) => ({ name, nsPerCall: median(rounds[at] ?? []) }))
-}
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
 function signHello(key: Uint8Array, size: number): ClientHello {
   const parsed = parseClientHello(buildClientHello({ key, host: HOST, size }).bytes)
@@ -82,38 +43,7 @@ function digestCases(size: number): Case[] {
   ]
 }
 
-/** Whole searches over so many users of one host: by a stranger, by a user known from the network, by a recent one. */
-function ringCases(keys: number): Case[] {
-  const users = Array.from({ length: keys }, (_, slot): UserEntry => ({
-    name: `user-${slot}`,
-    slot,
-    generation: 1,
-    secrets: [{ key: randomBytes(16), host: HOST }],
-  }))
-  const ring = new KeyRing(users, new SearchQueue())
-  const last = users.at(-1)?.secrets[0]?.key ?? Buffer.alloc(16)
-  const [stranger, known] = [signHello(randomBytes(16), 517), signHello(last, 517)]
-  const clock = { nowMs: Date.now(), toleranceMs: 3_600_000, notBeforeSeconds: null }
-  const search = (name: string, calls: number, hello: ClientHello, hint: number): Case => ({
-    name: `${name}, ${keys} ${keys === 1 ? 'key' : 'keys'}`,
-    calls,
-    run: async () => {
-      for (let i = 0; i < calls; i++) {
-        const { ok } = await ring.search(hello, { userHint: hint, source: '192.0.2.1' }, clock)
-        if (ok === (hello === stranger)) throw new Error('the search found another than asked for')
-      }
-    },
-  })
-  const few = Math.ceil(KEYS_PER_BATCH / (keys + RECENT_KEYS))
-  return [
-    search('search, hinted', 100, known, users.length - 1),
-    search('search, recent', 100, known, NO_HINT),
-    // After the other two: one key is recent now, and is tried twice.
-    search('search, stranger', few, stranger, NO_HINT),
-  ]
-}
-
-const figures = await measure([...HELLO_BYTES.flatMap(digestCases), ...RING_KEYS.flatMap(ringCases)])
+const figures = await measureCases(HELLO_BYTES.flatMap(digestCases))
 if (process.argv.includes('--json')) console.log(JSON.stringify({ bench: 'hello-digest', figures }))
 else
   for (const { name, nsPerCall } of figures)

@@ -3,7 +3,7 @@ import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ByteSocket } from '../socket/byte-socket.ts'
 import type { ClientHello } from './client-hello.ts'
 import { chooseFlightShape } from './flight-shape.ts'
-import type { UserKey } from './key-ring.ts'
+import type { UserKey } from './host-keys.ts'
 import { generatePublicValue } from './public-value.ts'
 import { buildServerFlight, Group, type KeyShare } from './server-hello.ts'
 
