@@ -1,5 +1,5 @@
 import type { HelloDigest } from '../fake-tls/authenticate.ts'
-import { findSigner } from './key-by-key.ts'
+import { findSigner, keyByKey } from './key-by-key.ts'
 import type { KeySearch, KeySet } from './key-search.ts'
 import type { KeyTable } from './key-table.ts'
 import { LANES } from './search-module.ts'
@@ -15,7 +15,10 @@ const EVERY_LANE = (1 << LANES) - 1
 export function searchFourKeys(table: KeyTable): KeySearch {
   return {
     createSet: () => new LaneKeys(table),
-    estimateMs: ({ message }) => (2 + message.length / BLOCK_BYTES) * MS_PER_BLOCK,
+    estimateMs: (hello) =>
+      table.canLoad(hello)
+        ? (2 + hello.message.length / BLOCK_BYTES) * MS_PER_BLOCK
+        : keyByKey.estimateMs(hello),
   }
 }
 

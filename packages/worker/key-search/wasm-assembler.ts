@@ -64,9 +64,13 @@ export const call = (index: number, ...values: readonly Code[]): Code => [
 ]
 /** Repeat the body for as long as the condition behind it is not zero. */
 export const loopWhile = (body: Code, condition: Code): Code => [
-  ...[0x03, VOID_BLOCK],
-  ...[...body, ...condition],
-  ...[0x0d, 0, END],
+  0x03,
+  VOID_BLOCK,
+  ...body,
+  ...condition,
+  0x0d, // to the loop's start, which is label 0
+  0,
+  END,
 ]
 
 const binary =
@@ -130,7 +134,7 @@ export const v128 = {
 export function assembleModule({ functions, data, minPages, maxPages }: WasmModule): Uint8Array<ArrayBuffer> {
   const exported = functions.flatMap(({ name }, index) => (name === null ? [] : [{ name, index }]))
   return Uint8Array.from([
-    ...[0x00, ...text('asm'), 1, 0, 0, 0],
+    ...text('\0asm\x01\0\0\0'), // version 1
     ...section(SECTION.type, list(functions.map(encodeType))),
     // 02: a memory; 01: it has a maximum
     ...section(

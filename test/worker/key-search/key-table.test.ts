@@ -17,7 +17,7 @@ const messages = (): fc.Arbitrary<Buffer> =>
     .oneof(
       { weight: 4, arbitrary: fc.nat(300) },
       fc.tuple(fc.nat(20), fc.integer({ min: -10, max: 2 })).map(([n, by]) => Math.max(0, 64 * n + by)),
-      fc.integer({ min: 0, max: 16 * 1024 }),
+      fc.nat(MAX_MESSAGE_BYTES),
       fc.constantFrom(517, 1800, MAX_MESSAGE_BYTES),
     )
     .chain((length) => bytes(length))
