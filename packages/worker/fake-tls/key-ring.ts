@@ -7,7 +7,7 @@ import { HostKeys, type UserKey } from './host-keys.ts'
 import type { SearchQueue } from './search-queue.ts'
 
 /** What a search takes of a round of the event loop: connections that are served wait for it. */
-export const SLICE_MS = 0.5
+export const SLICE_MS = 0.4
 /** What it does before it looks whether that is over: 10 to 30 µs for a usual hello, 0.2 ms for one of 16 KiB. */
 export const KEYS_PER_LOOK = 16
 /** Work that is not worth waiting for a turn: with four keys at once, 40 likely ones or a host of 160. */

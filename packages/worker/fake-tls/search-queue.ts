@@ -1,5 +1,5 @@
 /**
- * What the searches of one thread may have waiting, as milliseconds of hashing. A round of the event loop takes half a
+ * What the searches of one thread may have waiting, as milliseconds of hashing. A round of the event loop takes 0.4 of a
  * millisecond of it, and in a flood a round lasts two: a search that is let in is over within four seconds, before its
  * handshake's time is.
  */
