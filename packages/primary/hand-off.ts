@@ -93,12 +93,11 @@ export class HandOffs {
       this.#log.debug({ ip: address, limit: admission.limit }, 'connection was handshake limited')
       return this.#refuse(socket)
     }
-    const userHint = this.#userHints.find(address)
     const handOff: HandOff = {
       socket,
       remoteAddress: address,
       remotePort,
-      userHint,
+      userHints: this.#userHints.find(address),
       mustFront: refusal === 'front',
       isProxied,
       handshakeSource: admission.source,
@@ -115,7 +114,7 @@ export class HandOffs {
     this.#farewells.dismiss(socket, performance.now())
   }
 
-  /** A worker found another user than the hint said. */
+  /** A worker found a user whom the hints did not have, or not in front. */
   remember({ remoteAddress, userSlot }: UserSeen): void {
     this.#userHints.remember(remoteAddress, userSlot)
   }

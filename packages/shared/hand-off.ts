@@ -6,8 +6,8 @@ export interface HandOff {
   readonly socket: Socket
   readonly remoteAddress: string
   readonly remotePort: number
-  /** Slot of the user who came last from this network, or -1 (decision W17). */
-  readonly userHint: number
+  /** Slots of the few users who came last from this network (decision W17). */
+  readonly userHints: readonly number[]
   /** An IP list refuses the peer and its action is "front": it sees the fronting site, whatever it knows. */
   readonly mustFront: boolean
   /** It is a balancer's, and the IP lists are still to be asked about the client that its PROXY header names. */
@@ -18,7 +18,7 @@ export interface HandOff {
   readonly acceptedAtMs: number
 }
 
-/** What a worker tells the primary over the same port: who came from which network, when the hint was wrong. */
+/** What a worker tells the primary over the same port: who came from which network, when the hints did not say so. */
 export interface UserSeen {
   readonly remoteAddress: string
   readonly userSlot: number

@@ -1,6 +1,6 @@
 import { HandshakeError } from '#shared/errors'
 import type { Connection } from './connection.ts'
-import type { UserKey } from './fake-tls/key-ring.ts'
+import type { UserKey } from './fake-tls/host-keys.ts'
 
 /**
  * Take a place in the ledger for a user, until the connection closes.

@@ -6,7 +6,7 @@ import { leavePlace, takePlace } from '#shared/state/counters'
 import { histogram } from '#shared/state/histogram'
 import { countHandshakeLimited } from '#shared/state/handshake-counter'
 import { slot } from '#shared/state/layout'
-import { UserHints } from '#shared/user-hints'
+import { isNews, UserHints } from '#shared/user-hints'
 import type { WorkerBoot } from '#shared/worker-control'
 import { OwnListeners } from './own-listeners.ts'
 import type { Peer } from './peer.ts'
@@ -84,9 +84,9 @@ export class Arrivals {
     else leavePlace(counters, 'accepted', thread)
   }
 
-  /** Remember who came from this network, unless the hint said so (decision W17). */
+  /** Remember who came from this network, unless the hints said so (decision W17). */
   reportUser(peer: Peer, userSlot: number): void {
-    if (peer.userHint === userSlot) return
+    if (!isNews(peer.userHints, userSlot)) return
     if (peer.hintedBy === 'thread') return this.hints.remember(peer.address, userSlot)
     const seen: UserSeen = { remoteAddress: peer.address, userSlot }
     this.#port.postMessage(seen)
@@ -122,7 +122,7 @@ export class Arrivals {
     const peer: Peer = {
       address,
       port: remotePort,
-      userHint: this.hints.find(address),
+      userHints: this.hints.find(address),
       hintedBy: 'thread',
       mustFront: refusal === 'front',
       isProxied,

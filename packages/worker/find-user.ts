@@ -3,7 +3,7 @@ import { toSource } from '#shared/network'
 import { slot } from '#shared/state/layout'
 import type { Connection } from './connection.ts'
 import type { ClientHello } from './fake-tls/client-hello.ts'
-import type { UserKey } from './fake-tls/key-ring.ts'
+import type { UserKey } from './fake-tls/host-keys.ts'
 
 const REPLAYS = slot('replay_attacks')
 
@@ -17,7 +17,7 @@ export async function findUser(connection: Connection, hello: ClientHello): Prom
   // Only now, and not before its first byte: until here it is treated like any stranger, and looks as such.
   if (peer.mustFront)
     throw new HandshakeError('ip-list', 'refused by an IP list', thread.hellos.hostOf(hello))
-  const from = { userHint: peer.userHint, source: toSource(peer.address) }
+  const from = { userHints: peer.userHints, source: toSource(peer.address) }
   const found = await thread.hellos.findKey(hello, from, () => giveUp(connection))
   connection.enter('hello') // a long search lets the connection be closed meanwhile
   if (!found.ok) throw new HandshakeError(found.code, `cannot read client hello: ${found.code}`, found.host)

@@ -42,9 +42,9 @@ export async function learnClient(connection: Connection, input: HandshakeInput)
   // Without a source it is the balancer itself: a health check.
   const { host: address, port } = source ?? { host: peer.address, port: peer.port }
   const refusal = thread.ipFilter.refuse(address, thread.counters, thread.log)
-  const userHint = thread.arrivals.hints.find(address)
+  const userHints = thread.arrivals.hints.find(address)
   const mustFront = refusal === 'front'
-  connection.setPeer({ address, port, userHint, hintedBy: 'thread', mustFront, isProxied: false })
+  connection.setPeer({ address, port, userHints, hintedBy: 'thread', mustFront, isProxied: false })
   if (refusal === 'close') connection.close('refused by an IP list')
   const limit = connection.handshakePlace.setSource(address, connection.config.defense)
   if (limit !== null) connection.close(`handshake limit: ${limit}`)

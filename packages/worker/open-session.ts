@@ -1,6 +1,6 @@
 import { HandshakeError } from '#shared/errors'
 import type { Connection } from './connection.ts'
-import type { UserKey } from './fake-tls/key-ring.ts'
+import type { UserKey } from './fake-tls/host-keys.ts'
 import type { HandshakeInput } from './handshake-input.ts'
 import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.ts'
 

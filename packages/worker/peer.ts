@@ -2,8 +2,8 @@
 export interface Peer {
   readonly address: string
   readonly port: number
-  /** Ledger slot of the user seen last from its network, or -1. */
-  readonly userHint: number
+  /** Ledger slots of users seen lately on its network, the last one first. */
+  readonly userHints: readonly number[]
   /** An IP list refuses it: no key is tried, it sees the site that it asks for. */
   readonly mustFront: boolean
   /** It is a balancer, which will say in a PROXY header who the client is. */

@@ -28,6 +28,7 @@ import { HelloCheck } from './fake-tls/hello-check.ts'
 import { PublicValues } from './fake-tls/public-values.ts'
 import { SearchQueue } from './fake-tls/search-queue.ts'
 import { HandshakePlace } from './handshake-place.ts'
+import type { KeySearch } from './key-search/key-search.ts'
 import { LoopMeter } from './loop-meter.ts'
 import type { Peer } from './peer.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
@@ -43,6 +44,11 @@ type Outcome = 'ok' | HandshakeCode
 const HANDSHAKES = Object.fromEntries(
   ['ok', ...HANDSHAKE_CODES].map((outcome) => [outcome, slot('handshakes', { outcome })]),
 ) as Record<Outcome, number>
+
+export interface ThreadAbilities extends Abilities {
+  /** For the key that signed a hello. */
+  readonly search: KeySearch
+}
 
 /** What one worker thread holds, and what its connections share. */
 export class Thread implements WorkerControl {
@@ -80,7 +86,7 @@ export class Thread implements WorkerControl {
    * @param able what this Node and this kernel can do
    * @param onDrained called once when the thread was told to drain and its last connection has ended
    */
-  constructor(boot: WorkerBoot, port: MessagePort, able: Abilities, onDrained: () => void) {
+  constructor(boot: WorkerBoot, port: MessagePort, able: ThreadAbilities, onDrained: () => void) {
     const { config } = boot
     this.log = createLogger(boot.log, 'proxy')
     this.clock = new Clock()
@@ -97,6 +103,7 @@ export class Thread implements WorkerControl {
       startedAtMs: boot.startedAtMs,
       clock: this.clock,
       searches: new SearchQueue(),
+      search: able.search,
     })
     this.ipFilter = new IpFilter(boot.ipFilter)
     this.dialers = new Dialers(config, boot.routing, {

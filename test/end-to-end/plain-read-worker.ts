@@ -1,12 +1,17 @@
 import { expose } from 'comlink'
 import { createEndpoint } from '#shared/comlink-endpoint'
 import type { ServeTask } from '#worker/serve'
+import { keyByKey } from '#worker/key-search/key-by-key'
 import { Thread } from '#worker/thread'
 
-/** Where only what Node documents is there: 'data' events, and none of the kernel's options. */
-const PLAIN = { buffers: null, native: { native: null, works: new Set<never>(), reason: 'not looked for' } }
+/** Where only what Node documents is there: 'data' events, none of the kernel's options, no WebAssembly. */
+const PLAIN = {
+  buffers: null,
+  native: { native: null, works: new Set<never>(), reason: 'not looked for' },
+  search: keyByKey,
+}
 
-/** The worker as it runs where Node cannot share read buffers. */
+/** The worker as it runs where Node can do nothing special. */
 export default async function serve({ boot, handOffPort, controlPort }: ServeTask): Promise<void> {
   const drained = Promise.withResolvers<void>()
   const thread = new Thread(boot, handOffPort, PLAIN, drained.resolve)

@@ -2,6 +2,7 @@ import { sharedNowMs } from '#shared/hand-off'
 import type { ReplaySet } from '#shared/state/replay-set'
 import type { UserEntry } from '#shared/worker-control'
 import type { Clock } from '../clock.ts'
+import type { KeySearch } from '../key-search/key-search.ts'
 import { DIGEST_PREFIX_BYTES } from './authenticate.ts'
 import { HELLO_RANDOM_BYTES, type ClientHello } from './client-hello.ts'
 import { KeyRing, type GiveUp, type KeySearchResult, type SearchPeer } from './key-ring.ts'
@@ -16,6 +17,7 @@ export interface HelloCheckOptions {
   readonly startedAtMs: number
   readonly clock: Clock
   readonly searches: SearchQueue
+  readonly search: KeySearch
 }
 
 /** Who sent a ClientHello, and whether it may still be used: key, time, replay (decisions W1, W3, W4). */
@@ -25,17 +27,17 @@ export class HelloCheck {
   readonly #windowMs: number
   /** What a hello is remembered by; the last bytes stay 0. */
   readonly #fingerprint: Uint8Array
-  #keys: KeyRing
+  readonly #keys: KeyRing
 
   constructor(options: HelloCheckOptions) {
     this.#options = options
     this.#windowMs = 2 * options.toleranceMs + 1000
     this.#fingerprint = new Uint8Array(HELLO_RANDOM_BYTES)
-    this.#keys = new KeyRing(options.users, options.searches)
+    this.#keys = new KeyRing(options.users, { queue: options.searches, search: options.search })
   }
 
   setUsers(users: readonly UserEntry[]): void {
-    this.#keys = new KeyRing(users, this.#options.searches)
+    this.#keys.setUsers(users)
   }
 
   /** Where a peer goes that named no host of ours. */

@@ -1,33 +1,23 @@
 import { BugError, type HandshakeCode } from '#shared/errors'
 import type { UserEntry } from '#shared/worker-control'
+import type { KeySearch } from '../key-search/key-search.ts'
 import { HelloDigest } from './authenticate.ts'
 import { normalizeHost, type ClientHello } from './client-hello.ts'
+import { HostKeys, type UserKey } from './host-keys.ts'
 import type { SearchQueue } from './search-queue.ts'
 
-/** Keys tried before the thread turns to its connections again: about one millisecond of hashing. */
-export const KEYS_PER_SLICE = 128
-/** Keys used last on a host that are tried before the full list. */
-export const RECENT_KEYS = 16
-
-/** One key of one user, bound to its host (decision W1). */
-export interface UserKey {
-  readonly user: UserEntry
-  readonly key: Uint8Array
-  /** As the operator wrote it: what a fronting dial resolves. */
-  readonly host: string
-}
+/** What a search takes of a round of the event loop: connections that are served wait for it. */
+export const SLICE_MS = 0.4
+/** What it does before it looks whether that is over: 10 to 30 µs for a usual hello, 0.2 ms for one of 16 KiB. */
+export const KEYS_PER_LOOK = 16
+/** Work that is not worth waiting for a turn: with four keys at once, 40 likely ones or a host of 160. */
+const AT_ONCE_MS = 0.1
+/** Where keys are tried one by one that would be too few. */
+export const LEAST_AT_ONCE = 16
 
 export type KeySearchResult =
   | { ok: true; userKey: UserKey }
   | { ok: false; code: HandshakeCode; /** Where such a peer is fronted to. */ host: string }
-
-interface HostKeys {
-  readonly host: string
-  readonly keys: readonly UserKey[]
-  readonly byUserSlot: ReadonlyMap<number, readonly UserKey[]>
-  /** Most recently used first, at most RECENT_KEYS. */
-  readonly recent: UserKey[]
-}
 
 export interface SearchClock {
   readonly nowMs: number
@@ -38,8 +28,8 @@ export interface SearchClock {
 
 /** For whom a key is looked up. */
 export interface SearchPeer {
-  /** Ledger slot of the user seen last from its network, or -1. */
-  readonly userHint: number
+  /** Ledger slots of users seen lately on its network, the last one first. */
+  readonly userHints: readonly number[]
   /** What searches take turns by: see `toSource`. */
   readonly source: string
 }
@@ -47,32 +37,51 @@ export interface SearchPeer {
 /** Why a search is not worth going on with, or null while it is. Asked before each slice. */
 export type GiveUp = () => HandshakeCode | null
 
+export interface KeyRingOptions {
+  readonly queue: SearchQueue
+  readonly search: KeySearch
+  /** For the length of slices. */
+  readonly monotonicMs?: () => number
+}
+
+interface Host {
+  /** As the first user of it has it written. */
+  readonly name: string
+  readonly keys: HostKeys
+}
+
 /** All users' keys by host, and the search for the one that signed a ClientHello. */
 export class KeyRing {
-  readonly #hosts: ReadonlyMap<string, HostKeys>
-  readonly #defaultHost: string
   readonly #queue: SearchQueue
+  readonly #search: KeySearch
+  readonly #monotonicMs: () => number
+  #hosts: ReadonlyMap<string, Host>
+  #defaultHost: string
 
   /** @param users sorted by name; the first one's host takes peers whose own is not known */
-  constructor(users: readonly UserEntry[], queue: SearchQueue) {
+  constructor(users: readonly UserEntry[], { queue, search, monotonicMs }: KeyRingOptions) {
     this.#queue = queue
-    const keysByHost = new Map<string, UserKey[]>()
-    for (const user of users) {
-      for (const { key, host } of user.secrets) {
-        const name = normalizeHost(host)
-        const keys = keysByHost.get(name)
-        if (keys === undefined) keysByHost.set(name, [{ user, key, host }])
-        else keys.push({ user, key, host })
-      }
-    }
-    this.#hosts = new Map(
-      [...keysByHost].map(([name, keys]) => [
-        name,
-        { host: keys[0]!.host, keys, byUserSlot: Map.groupBy(keys, (key) => key.user.slot), recent: [] },
-      ]),
-    )
+    this.#search = search
+    this.#monotonicMs = monotonicMs ?? (() => performance.now())
+    this.#hosts = new Map()
+    this.#defaultHost = ''
+    this.setUsers(users)
+  }
+
+  /** Searches that are under way go on among the new users' keys. */
+  setUsers(users: readonly UserEntry[]): void {
     const first = users[0]?.secrets[0]
     if (first === undefined) throw new BugError('a key ring needs at least one user with a secret')
+    const keysByHost = groupByHost(users)
+    const before = this.#hosts
+    this.#hosts = new Map(
+      [...keysByHost].map(([name, userKeys]): [string, Host] => {
+        const keys = before.get(name)?.keys ?? new HostKeys(this.#search)
+        keys.replace(userKeys)
+        return [name, { name: userKeys[0]!.host, keys }]
+      }),
+    )
+    for (const [name, { keys }] of before) if (!keysByHost.has(name)) keys.replace([])
     this.#defaultHost = first.host
   }
 
@@ -83,12 +92,12 @@ export class KeyRing {
 
   /** The host of ours that the hello names, else the first user's. */
   hostOf(hello: ClientHello): string {
-    return this.#matchHost(hello)?.host ?? this.#defaultHost
+    return this.#matchHost(hello)?.name ?? this.#defaultHost
   }
 
   /**
-   * Find who signed the hello: the user who was seen last from this network, then the keys used last, then every key of
-   * the host, in slices so that a long list does not hold up the thread's connections.
+   * Find who signed the hello: users who were seen on this network, then the keys used last, then every key of the host,
+   * in slices so that a long list does not hold up the thread's connections.
    */
   async search(
     hello: ClientHello,
@@ -101,50 +110,46 @@ export class KeyRing {
       const code = hello.serverNames.length === 0 ? 'sni-missing' : 'sni-unknown'
       return { ok: false, code, host: this.#defaultHost }
     }
-    const attempt = new Attempt(hello, clock)
-    const likely = host.byUserSlot.get(peer.userHint) ?? []
-    let found = attempt.tryKeys(likely, 0, KEYS_PER_SLICE)
-    found ??= attempt.tryKeys(host.recent, 0, host.recent.length)
-    if (found === null) {
-      const searched = await this.#searchAll(host.keys, attempt, peer, giveUp)
-      if (typeof searched === 'string') return { ok: false, code: searched, host: host.host }
-      found = searched
-    }
-    remember(host.recent, found)
+    const digest = new HelloDigest(hello)
+    const found = await this.#findKey(host.keys, digest, peer, giveUp)
+    if (typeof found === 'string') return { ok: false, code: found, host: host.name }
+    const code = judgeTime(digest.unixSeconds, clock)
+    if (code !== null) return { ok: false, code, host: host.name }
+    host.keys.remember(found)
     return { ok: true, userKey: found }
   }
 
   /** @returns the key, or why there is none */
-  async #searchAll(
-    keys: readonly UserKey[],
-    attempt: Attempt,
-    { source }: SearchPeer,
+  async #findKey(
+    keys: HostKeys,
+    digest: HelloDigest,
+    { userHints, source }: SearchPeer,
     giveUp: GiveUp,
   ): Promise<UserKey | HandshakeCode> {
-    let from = 0
-    if (keys.length <= RECENT_KEYS || this.#queue.takeFreeSlice()) {
-      const found = attempt.tryKeys(keys, 0, KEYS_PER_SLICE)
-      if (found !== null) return found
-      from = KEYS_PER_SLICE
-    }
-    if (from >= keys.length) return attempt.failure
-    const queued = this.#queue.join(source, keys.length - from)
+    const keyMs = this.#search.estimateMs(digest)
+    const atOnce = Math.max(LEAST_AT_ONCE, Math.floor(AT_ONCE_MS / keyMs))
+    const likely = keys.set.findAmong(digest, keys.findLikely(userHints, atOnce))
+    if (likely >= 0) return keys.at(likely)
+
+    const attempt = new Attempt(keys, digest, this.#monotonicMs)
+    if (keys.count <= atOnce || this.#queue.takeFreeSlice()) attempt.trySlice()
+    if (attempt.result !== null) return attempt.result
+    const queued = this.#queue.join(source, attempt.keysLeft * keyMs)
     if (queued === null) return 'busy'
     try {
-      for (; from < keys.length; from += KEYS_PER_SLICE) {
+      while (attempt.result === null) {
         await queued.turn()
         const code = giveUp()
         if (code !== null) return code
-        const found = attempt.tryKeys(keys, from, from + KEYS_PER_SLICE)
-        if (found !== null) return found
+        attempt.trySlice()
       }
+      return attempt.result
     } finally {
       queued.leave()
     }
-    return attempt.failure
   }
 
-  #matchHost(hello: ClientHello): HostKeys | null {
+  #matchHost(hello: ClientHello): Host | null {
     for (const name of hello.serverNames) {
       const host = this.#hosts.get(name)
       if (host !== undefined) return host
@@ -153,37 +158,63 @@ export class KeyRing {
   }
 }
 
-/** One hello against keys; remembers the best reason why none fitted. */
+/** One hello against all keys of a host. */
 class Attempt {
-  failure: HandshakeCode
+  result: UserKey | HandshakeCode | null
+  readonly #keys: HostKeys
   readonly #digest: HelloDigest
-  readonly #clock: SearchClock
+  readonly #monotonicMs: () => number
+  #next: number
+  #version: number
 
-  constructor(hello: ClientHello, clock: SearchClock) {
-    this.failure = 'digest'
-    this.#digest = new HelloDigest(hello)
-    this.#clock = clock
+  constructor(keys: HostKeys, digest: HelloDigest, monotonicMs: () => number) {
+    this.result = null
+    this.#keys = keys
+    this.#digest = digest
+    this.#monotonicMs = monotonicMs
+    this.#next = 0
+    this.#version = keys.version
   }
 
-  tryKeys(keys: readonly UserKey[], from: number, to: number): UserKey | null {
-    const end = Math.min(to, keys.length)
-    for (let i = from; i < end; i++) {
-      const userKey = keys[i]!
-      const unixSeconds = this.#digest.verify(userKey.key)
-      if (unixSeconds === null) continue
-      const { nowMs, toleranceMs, notBeforeSeconds } = this.#clock
-      if (Math.abs(nowMs - unixSeconds * 1000) > toleranceMs) this.failure = 'stale-time'
-      else if (notBeforeSeconds !== null && unixSeconds < notBeforeSeconds) this.failure = 'before-start'
-      else return userKey
+  get keysLeft(): number {
+    return this.#keys.count - this.#next
+  }
+
+  /** By time and not by keys: hellos have a length, machines a speed, and code is slow until it is compiled. */
+  trySlice(): void {
+    if (this.#version !== this.#keys.version) {
+      // A reload has given keys other places: what was tried may now stand further on, and the other way round.
+      this.#version = this.#keys.version
+      this.#next = 0
     }
-    return null
+    const untilMs = this.#monotonicMs() + SLICE_MS
+    do {
+      const from = this.#next
+      this.#next = from + KEYS_PER_LOOK
+      const at = this.#keys.set.find(this.#digest, from, this.#next)
+      if (at >= 0) this.result = this.#keys.at(at)
+      else if (this.keysLeft <= 0) this.result = 'digest'
+    } while (this.result === null && this.#monotonicMs() < untilMs)
   }
 }
 
-function remember(recent: UserKey[], used: UserKey): void {
-  const at = recent.indexOf(used)
-  if (at === 0) return
-  if (at > 0) recent.splice(at, 1)
-  recent.unshift(used)
-  if (recent.length > RECENT_KEYS) recent.pop()
+/** @param unixSeconds of the hello, which is signed */
+function judgeTime(unixSeconds: number | null, clock: SearchClock): HandshakeCode | null {
+  const { nowMs, toleranceMs, notBeforeSeconds } = clock
+  if (unixSeconds === null) throw new BugError('the key that was found did not sign the hello')
+  if (Math.abs(nowMs - unixSeconds * 1000) > toleranceMs) return 'stale-time'
+  return notBeforeSeconds !== null && unixSeconds < notBeforeSeconds ? 'before-start' : null
+}
+
+function groupByHost(users: readonly UserEntry[]): Map<string, UserKey[]> {
+  const keysByHost = new Map<string, UserKey[]>()
+  for (const user of users) {
+    for (const { key, host } of user.secrets) {
+      const name = normalizeHost(host)
+      const keys = keysByHost.get(name)
+      if (keys === undefined) keysByHost.set(name, [{ user, key, host }])
+      else keys.push({ user, key, host })
+    }
+  }
+  return keysByHost
 }

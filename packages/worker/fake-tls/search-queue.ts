@@ -1,26 +1,27 @@
 /**
- * Keys that the searches of one thread may have waiting: about four seconds of hashing, so that a search that is let in
- * is over before its handshake's time is.
+ * What the searches of one thread may have waiting, as milliseconds of hashing. A round of the event loop takes 0.4 of a
+ * millisecond of it, and in a flood a round lasts two: a search that is let in is over within four seconds, before its
+ * handshake's time is.
  */
-export const MAX_WAITING_KEYS: number = 512 * 1024
+export const MAX_WAITING_MS = 1000
 /** Once half of that is waiting, one source gets no more than this of it: the other half is for others. */
-export const MAX_WAITING_KEYS_PER_SOURCE: number = MAX_WAITING_KEYS / 8
+export const MAX_WAITING_MS_PER_SOURCE: number = MAX_WAITING_MS / 8
 
 /** One search that waits for its turns. */
 export class QueuedSearch {
   readonly #queue: SearchQueue
   readonly source: string
-  readonly keys: number
+  readonly workMs: number
   #resume: (() => void) | null
 
-  constructor(queue: SearchQueue, source: string, keys: number) {
+  constructor(queue: SearchQueue, source: string, workMs: number) {
     this.#queue = queue
     this.source = source
-    this.keys = keys
+    this.workMs = workMs
     this.#resume = null
   }
 
-  /** Resolves when it may try the next slice of keys; I/O that is ready is served before. */
+  /** Resolves when it may try the next keys; I/O that is ready is served before. */
   turn(): Promise<void> {
     return new Promise((resolve) => {
       this.#resume = resolve
@@ -48,20 +49,20 @@ export class QueuedSearch {
 export class SearchQueue {
   /** In the order of their turns. No list is empty. */
   readonly #sources: Map<string, QueuedSearch[]>
-  #keys: number
+  #workMs: number
   #isSliceTaken: boolean
   #isScheduled: boolean
 
   constructor() {
     this.#sources = new Map()
-    this.#keys = 0
+    this.#workMs = 0
     this.#isSliceTaken = false
     this.#isScheduled = false
   }
 
-  /** Keys that are waiting to be tried, those of searches under way included. */
-  get waitingKeys(): number {
-    return this.#keys
+  /** Milliseconds of hashing that are waiting, those of searches under way included. */
+  get waitingMs(): number {
+    return this.#workMs
   }
 
   /** Take this round's slice at once, when nobody waits for it. */
@@ -74,14 +75,14 @@ export class SearchQueue {
     return true
   }
 
-  /** Wait for turns to try so many keys; null when too many are waiting already. Whoever is let in has to `leave`. */
-  join(source: string, keys: number): QueuedSearch | null {
+  /** Wait for turns to work for so long; null when too much is waiting already. Whoever is let in has to `leave`. */
+  join(source: string, workMs: number): QueuedSearch | null {
     const own = this.#sources.get(source) ?? []
-    if (!this.#hasRoomFor(own, keys)) return null
-    const search = new QueuedSearch(this, source, keys)
+    if (!this.#hasRoomFor(own, workMs)) return null
+    const search = new QueuedSearch(this, source, workMs)
     own.push(search)
     this.#sources.set(source, own)
-    this.#keys += keys
+    this.#workMs += workMs
     this.#schedule()
     return search
   }
@@ -92,17 +93,18 @@ export class SearchQueue {
     const at = own?.indexOf(search) ?? -1
     if (own === undefined || at < 0) return
     own.splice(at, 1)
-    this.#keys -= search.keys
+    this.#workMs -= search.workMs
     this.#sources.delete(search.source)
     if (own.length > 0) this.#sources.set(search.source, own) // behind the others
+    if (this.#sources.size === 0) this.#workMs = 0 // sums of fractions do not come back to it by themselves
   }
 
   /** An empty queue takes any search, and a source without a search that is waiting any that fits in all. */
-  #hasRoomFor(own: readonly QueuedSearch[], keys: number): boolean {
-    const total = this.#keys + keys
-    if (this.#keys > 0 && total > MAX_WAITING_KEYS) return false
-    if (own.length === 0 || total <= MAX_WAITING_KEYS / 2) return true
-    return own.reduce((sum, search) => sum + search.keys, keys) <= MAX_WAITING_KEYS_PER_SOURCE
+  #hasRoomFor(own: readonly QueuedSearch[], workMs: number): boolean {
+    const total = this.waitingMs + workMs
+    if (this.waitingMs > 0 && total > MAX_WAITING_MS) return false
+    if (own.length === 0 || total <= MAX_WAITING_MS / 2) return true
+    return own.reduce((sum, search) => sum + search.workMs, workMs) <= MAX_WAITING_MS_PER_SOURCE
   }
 
   #schedule(): void {

@@ -12,6 +12,7 @@ import {
 } from '#worker/fake-tls/client-hello'
 import { KeyRing } from '#worker/fake-tls/key-ring'
 import { PublicValues } from '#worker/fake-tls/public-values'
+import { keyByKey } from '#worker/key-search/key-by-key'
 import { MAX_HELLO_BYTES, MAX_HELLO_RECORDS, readClientHello } from '#worker/fake-tls/read-client-hello'
 import { peerClosed, RewindableReader } from '#worker/rewindable-reader'
 import type { ByteSocket } from '#worker/socket/byte-socket'
@@ -84,9 +85,9 @@ async function acceptSigned(hello: ClientHello): Promise<void> {
   signHelloBody(body, KEY, UNIX_SECONDS)
   const signed = parseClientHello(buildHelloImage(body))
   assert.ok(signed.ok)
-  const found = await new KeyRing([USER], new SearchQueue()).search(
+  const found = await new KeyRing([USER], { queue: new SearchQueue(), search: keyByKey }).search(
     signed.hello,
-    { userHint: -1, source: '192.0.2.1' },
+    { userHints: [], source: '192.0.2.1' },
     CLOCK,
   )
   assert.equal(found.ok, hello.serverNames.includes(HOST))

@@ -6,6 +6,7 @@ import { Clock } from '#worker/clock'
 import { parseClientHello } from '#worker/fake-tls/client-hello'
 import { HelloCheck } from '#worker/fake-tls/hello-check'
 import { SearchQueue } from '#worker/fake-tls/search-queue'
+import { keyByKey } from '#worker/key-search/key-by-key'
 import { buildClientHello } from '../../support/client-hello.ts'
 
 const KEY = Buffer.alloc(16, 7)
@@ -26,8 +27,9 @@ async function check(ageMs: number): Promise<string> {
     startedAtMs: sharedNowMs() - ageMs,
     clock: new Clock(),
     searches: new SearchQueue(),
+    search: keyByKey,
   })
-  const found = await checks.findKey(hello.hello, { userHint: -1, source: '192.0.2.1' }, () => null)
+  const found = await checks.findKey(hello.hello, { userHints: [], source: '192.0.2.1' }, () => null)
   return found.ok ? 'ok' : found.code
 }
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MessageChannel } from 'node:worker_threads'
 import {
-  MAX_WAITING_KEYS,
-  MAX_WAITING_KEYS_PER_SOURCE,
+  MAX_WAITING_MS,
+  MAX_WAITING_MS_PER_SOURCE,
   SearchQueue,
   type QueuedSearch,
 } from '#worker/fake-tls/search-queue'
@@ -11,8 +11,8 @@ import {
 const nextRound = (): Promise<unknown> => new Promise((resolve) => setImmediate(resolve))
 
 /** Fails when there is no room. */
-function join(queue: SearchQueue, source: string, keys: number): QueuedSearch {
-  return queue.join(source, keys) ?? assert.fail(`no room for ${keys} keys of ${source}`)
+function join(queue: SearchQueue, source: string, workMs: number): QueuedSearch {
+  return queue.join(source, workMs) ?? assert.fail(`no room for ${workMs} ms of ${source}`)
 }
 
 test('one slice per round of the event loop, however many searches there are', async () => {
@@ -37,7 +37,7 @@ test('one slice per round of the event loop, however many searches there are', a
   counting = false
   assert.deepEqual(order, ['a', 'a', 'a', 'b', 'b', 'b', 'c', 'c', 'c'])
   assert.ok(rounds >= order.length - 1, `${rounds} rounds for ${order.length} slices`)
-  assert.equal(queue.waitingKeys, 0)
+  assert.equal(queue.waitingMs, 0)
 })
 
 test('a client waits for one search of each other source, not for a whole flood', async () => {
@@ -86,33 +86,33 @@ test('the slice of a round is free once, and never while somebody waits', async 
 
 test('what waits has a limit, and no source takes all of it', () => {
   const queue = new SearchQueue()
-  const keys = 10_000
+  const workMs = 6.5
   const joined: QueuedSearch[] = []
   const tryJoin = (source: string): boolean => {
-    const search = queue.join(source, keys)
+    const search = queue.join(source, workMs)
     if (search !== null) joined.push(search)
     return search !== null
   }
   while (tryJoin('flood'));
-  assert.equal(joined.length, Math.floor(MAX_WAITING_KEYS / 2 / keys), 'alone it gets half')
-  for (let n = 0; n < Math.floor(MAX_WAITING_KEYS_PER_SOURCE / keys); n++) assert.ok(tryJoin('other'))
+  assert.equal(joined.length, Math.floor(MAX_WAITING_MS / 2 / workMs), 'alone it gets half')
+  for (let n = 0; n < Math.floor(MAX_WAITING_MS_PER_SOURCE / workMs); n++) assert.ok(tryJoin('other'))
   assert.ok(!tryJoin('other'))
   while (tryJoin(`stranger ${joined.length}`));
-  assert.ok(queue.waitingKeys <= MAX_WAITING_KEYS)
-  assert.ok(queue.waitingKeys > MAX_WAITING_KEYS - keys)
+  assert.ok(queue.waitingMs <= MAX_WAITING_MS)
+  assert.ok(queue.waitingMs > MAX_WAITING_MS - workMs)
   for (const search of joined) search.leave()
-  assert.equal(queue.waitingKeys, 0)
+  assert.equal(queue.waitingMs, 0)
 })
 
 test('an empty queue takes a search of any length, and gives its room back', async () => {
   const queue = new SearchQueue()
-  const long = join(queue, 'a', 10 * MAX_WAITING_KEYS)
+  const long = join(queue, 'a', 10 * MAX_WAITING_MS)
   assert.equal(queue.join('b', 1), null)
   long.leave()
   long.leave()
-  assert.equal(queue.waitingKeys, 0)
+  assert.equal(queue.waitingMs, 0)
   const next = join(queue, 'b', 1)
   await next.turn()
   next.leave()
-  assert.equal(queue.waitingKeys, 0)
+  assert.equal(queue.waitingMs, 0)
 })
