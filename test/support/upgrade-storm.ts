@@ -37,12 +37,14 @@ export interface UpgradableOptions {
   readonly env?: NodeJS.ProcessEnv
   /** `api-bind-to` in place of a free port. */
   readonly api?: string
+  /** Of the program and of every successor. */
+  readonly nodeArgs?: readonly string[]
 }
 
 /** The program with an echoing data centre; it and its successors end with the test. */
 export async function startUpgradable(
   t: Pick<TestContext, 'after'>,
-  { extra = [], env = {}, api }: UpgradableOptions = {},
+  { extra = [], env = {}, api, nodeArgs = [] }: UpgradableOptions = {},
 ): Promise<Upgradable> {
   const dc = await startStreamDc({ mode: 'echo' })
   t.after(() => dc.close())
@@ -62,7 +64,7 @@ export async function startUpgradable(
   // The type of the helpers wants a whole context; they use `after` alone.
   const context = t as TestContext
   const cwd = makeDirectory(context, { 'config.toml': lines.join('\n') })
-  const program = startProgram(context, ['run', 'config.toml'], { cwd, env })
+  const program = startProgram(context, ['run', 'config.toml'], { cwd, env, nodeArgs })
   const pids = (): number[] => [
     program.child.pid ?? 0,
     ...linesWith(program, 'starting a successor').map(({ pid }) => Number(pid)),

@@ -3,12 +3,17 @@ import type { RunningProxy } from '#primary/proxy'
 import type { ServiceManager } from '#primary/service-manager'
 import { Successor } from '#primary/upgrade/successor'
 
-/** Threads take a second; an allowlist that is loaded for the first time may take thirty. */
-const STAND_LIMIT_MS = 60_000
-/** From its word that it stands to its word that it accepts, a successor only listens. */
-const SERVE_LIMIT_MS = 15_000
-/** Reading the state file, and telling the service manager who the main process is. */
-const SETTLE_LIMIT_MS = 15_000
+/** For how long a successor may be silent. */
+export interface UpgradeLimits {
+  /** Threads take a second; an allowlist that is loaded for the first time may take thirty. */
+  readonly standMs: number
+  /** From its word that it stands to its word that it accepts, it only listens. */
+  readonly serveMs: number
+  /** Reading the state file, and telling the service manager who the main process is. */
+  readonly settleMs: number
+}
+
+const LIMITS: UpgradeLimits = { standMs: 60_000, serveMs: 15_000, settleMs: 15_000 }
 
 /** The process that ends is the first one of its PID namespace, and the kernel ends all others with it. */
 const INIT_PID = 1
@@ -21,6 +26,10 @@ export interface UpgradeOptions {
   readonly stopping: AbortSignal
   /** A successor serves now. Called once; what is left is to drain. */
   readonly onReplaced: (proxy: RunningProxy) => void
+  /** In place of a minute and twice 15 s. */
+  readonly limits?: UpgradeLimits
+  /** Arguments of Node for the successor, in place of this program's own. */
+  readonly args?: readonly string[]
 }
 
 /**
@@ -60,18 +69,18 @@ export function upgradeOnSignal(options: UpgradeOptions): () => void {
 
 /** @returns whether a successor serves; it never throws */
 async function upgrade(proxy: RunningProxy, options: UpgradeOptions): Promise<boolean> {
-  const { log, manager, stopping } = options
+  const { log, manager, stopping, limits = LIMITS } = options
   manager.upgrading()
   const successor = start(proxy, options)
   if (successor === null) return false
   const { process: child, exchange } = successor
   log.info({ pid: child.pid }, 'starting a successor')
   try {
-    await child.says('standing', AbortSignal.any([stopping, AbortSignal.timeout(STAND_LIMIT_MS)]))
+    await child.says('standing', AbortSignal.any([stopping, AbortSignal.timeout(limits.standMs)]))
     await exchange?.tell()
     await child.send({ type: 'accept' })
     exchange?.start()
-    await child.says('serving', AbortSignal.timeout(SERVE_LIMIT_MS))
+    await child.says('serving', AbortSignal.timeout(limits.serveMs))
   } catch (error) {
     exchange?.stop()
     child.kill()
@@ -84,7 +93,7 @@ async function upgrade(proxy: RunningProxy, options: UpgradeOptions): Promise<bo
   try {
     await proxy.retire()
     await child.send({ type: 'released' })
-    await child.says('settled', AbortSignal.timeout(SETTLE_LIMIT_MS))
+    await child.says('settled', AbortSignal.timeout(limits.settleMs))
     log.info({ pid: child.pid }, 'a successor serves')
   } catch (error) {
     log.error({ pid: child.pid, error: describe(error) }, 'the successor did not take over everything')
@@ -94,12 +103,12 @@ async function upgrade(proxy: RunningProxy, options: UpgradeOptions): Promise<bo
 
 function start(
   proxy: RunningProxy,
-  { log }: UpgradeOptions,
+  { log, args }: UpgradeOptions,
 ): { process: Successor; exchange: ReturnType<RunningProxy['exchangeReplay']> } | null {
   // A watchdog that is meant for this process is meant for the one that takes its place.
   const { WATCHDOG_PID: _, ...env } = process.env
   try {
-    const successor = Successor.start(proxy.inheritance, env, (entries) => exchange?.take(entries))
+    const successor = Successor.start(proxy.inheritance, env, (entries) => exchange?.take(entries), args)
     const exchange = proxy.exchangeReplay((message) => successor.send(message))
     return { process: successor, exchange }
   } catch (error) {
@@ -109,5 +118,6 @@ function start(
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof Error)) return String(error)
+  return error.name === 'TimeoutError' ? 'it did not answer in time' : error.message
 }

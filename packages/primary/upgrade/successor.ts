@@ -26,14 +26,18 @@ export class Successor {
     })
   }
 
-  /** Start the same program once more: same command, directory and environment, and what it inherits. */
+  /**
+   * Start the same program once more: same command, directory and environment, and what it inherits.
+   * @param args of Node, in place of our own
+   */
   static start(
     inheritance: Inheritance,
     env: NodeJS.ProcessEnv,
     onHellos: (entries: Uint8Array) => void,
+    args: readonly string[] = [...process.execArgv, ...process.argv.slice(1)],
   ): Successor {
     const sockets = inheritance.sockets.map((socket, index) => ({ ...socket, fd: FIRST_HANDED_FD + index }))
-    const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    const child = spawn(process.execPath, args, {
       env: { ...env, ...announce({ ...inheritance, sockets }) },
       serialization: 'advanced', // hellos are bytes
       stdio: ['inherit', 'inherit', 'inherit', 'ipc', ...inheritance.sockets.map(({ fd }) => fd)],
