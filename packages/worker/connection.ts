@@ -16,7 +16,7 @@ import type { ClientSession } from './obfuscated2/handshake.ts'
 import { openSession } from './open-session.ts'
 import { familyOf, type Peer } from './peer.ts'
 import type { Tally } from './relay/convey.ts'
-import { Relay } from './relay/relay.ts'
+import { Relay, type RelayEnd, type RelayEvents } from './relay/relay.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
 import { StreamLog } from './stream-log.ts'
 import { dialSession } from './telegram/dial-session.ts'
@@ -25,6 +25,7 @@ import type { Thread } from './thread.ts'
 
 /** After one side's FIN the other gets this much silence, not the whole idle limit. */
 const HALF_CLOSED_IDLE_MS = 30_000
+const NOTHING = Buffer.alloc(0)
 /** Why dials end with their connection; one for all, since without a reason every abort makes an error with a stack. */
 const GONE = new DialError('aborted', 'the client is gone')
 
@@ -44,7 +45,7 @@ export type Stage =
   | 'closed'
 
 /** One client, from hand-off to close. `run` is the list of its stages; `close` is the only way out. */
-export class Connection {
+export class Connection implements RelayEvents {
   #peer: Peer
   readonly client: ByteSocket
   readonly thread: Thread
@@ -57,9 +58,11 @@ export class Connection {
   visit: SiteVisit | null
   /** Left when the handshake is finished, or will never be. */
   readonly handshakePlace: HandshakePlace
-  readonly #input: HandshakeInput
+  /** null once the relay has what came in. */
+  #input: HandshakeInput | null
   readonly #startedMs: number
-  /** What the stages took, to be given back at close. */
+  /** Gauges to lower, and what else the stages took, to be given back at close. */
+  readonly #raised: number[]
   readonly #borrowed: (() => void)[]
   #stage: Stage
   #idleMs: number
@@ -79,8 +82,9 @@ export class Connection {
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
     this.visit = null
     this.handshakePlace = place
-    this.#input = new HandshakeInput(client, (how) => this.#left(how))
+    this.#input = null
     this.log = new StreamLog(thread.log, peer.address)
+    this.#raised = []
     this.#borrowed = []
     this.#stage = 'hello'
     this.#idleMs = this.config.network.timeout.idleMs
@@ -92,19 +96,21 @@ export class Connection {
 
   /** The stages in order. Rejects only for a bug of ours. */
   async run(): Promise<void> {
-    this.#raiseClients()
+    const input = new HandshakeInput(this.client, (how) => this.#left(how))
+    this.#input = input
+    this.raise(CLIENTS[this.family])
     try {
-      if (this.#peer.isProxied) await learnClient(this, this.#input)
+      if (this.#peer.isProxied) await learnClient(this, input)
       this.log.debug('Stream has been started')
-      const hello = await this.#input.readHello()
+      const hello = await input.readHello()
       const userKey = await findUser(this, hello)
       admitUser(this, userKey)
       this.endVisit()
       answerHello(this.client, hello, userKey, this.profile, this.thread.publicValues)
-      const session = await openSession(this, this.#input, userKey)
+      const session = await openSession(this, input, userKey)
       const dialled = await this.#dialDc(session)
-      relaySession(this, dialled, this.#input)
-      this.#input.release()
+      relaySession(this, dialled, input)
+      this.#input = null
     } catch (error) {
       await endFailed(this, error)
     }
@@ -120,10 +126,9 @@ export class Connection {
 
   /** Somebody else than the other end of the socket: who a PROXY header said. */
   setPeer(peer: Peer): void {
-    const { counters } = this.thread
-    counters.add(CLIENTS[this.family], -1)
+    this.#lower(CLIENTS[this.family])
     this.#peer = peer
-    counters.add(CLIENTS[this.family], 1)
+    this.raise(CLIENTS[this.family])
     this.log.setClientIp(peer.address)
   }
 
@@ -153,7 +158,7 @@ export class Connection {
 
   /** The hello is waited for, and not complete. */
   get isHelloDue(): boolean {
-    return this.#stage === 'hello' && this.#input.isWaiting
+    return this.#stage === 'hello' && this.#input?.isWaiting === true
   }
 
   /** Nothing was relayed for as long as that may be. */
@@ -170,12 +175,12 @@ export class Connection {
 
   /** The hello will not be waited for. */
   giveUpHello(error: HandshakeError): void {
-    if (this.#stage === 'hello') this.#input.failHello(error)
+    if (this.#stage === 'hello') this.#input?.failHello(error)
   }
 
   /** Whoever waits for the client's handshake is told that its time is up. */
   expire(): void {
-    this.#input.expire()
+    this.#input?.expire()
   }
 
   /** Nobody needs the site for this peer. */
@@ -188,14 +193,14 @@ export class Connection {
 
   /** Every byte received before the hello was answered, for the fronting site; forgotten afterwards. */
   takeReceived(): Buffer {
-    const { received } = this.#input
-    this.#input.release()
+    const { received } = this
+    this.#input = null
     return received
   }
 
   /** The same, while more may come. */
   get received(): Buffer {
-    return this.#input.received
+    return this.#input?.received ?? NOTHING
   }
 
   /**
@@ -214,9 +219,8 @@ export class Connection {
 
   /** Raise a gauge until the connection closes. */
   raise(gauge: number): void {
-    const { counters } = this.thread
-    counters.add(gauge, 1)
-    this.borrow(() => counters.add(gauge, -1))
+    this.thread.counters.add(gauge, 1)
+    this.#raised.push(gauge)
   }
 
   /** Bind the client to what was dialled for it; the caller starts the relay. */
@@ -226,14 +230,23 @@ export class Connection {
     this.#far = far
     this.#dial = null
     this.tally.lastActiveMs = this.thread.clock.monotonicMs
-    return new Relay(this.client, far, {
-      mirrorsResets: stage === 'fronting',
-      onHalfClosed: () => {
-        this.tally.lastActiveMs = this.thread.clock.monotonicMs // the limit runs from here
-        this.limitIdle(HALF_CLOSED_IDLE_MS)
-      },
-      onEnd: (end) => this.close(end),
-    })
+    return new Relay(this.client, far, this)
+  }
+
+  // What its relay tells
+
+  /** Only the site's resets are the client's to see. */
+  get mirrorsResets(): boolean {
+    return this.#stage === 'fronting'
+  }
+
+  onHalfClosed(): void {
+    this.tally.lastActiveMs = this.thread.clock.monotonicMs // the limit runs from here
+    this.limitIdle(HALF_CLOSED_IDLE_MS)
+  }
+
+  onEnd(end: RelayEnd): void {
+    this.close(end)
   }
 
   limitIdle(idleMs: number): void {
@@ -252,8 +265,18 @@ export class Connection {
     else this.thread.dismiss(this.client)
     this.#far?.destroy()
     this.handshakePlace.leave()
+    for (const gauge of this.#raised) this.thread.counters.add(gauge, -1)
     for (const giveBack of this.#borrowed) giveBack()
     this.thread.forget(this)
+    if (this.log.isEnabled) this.#logEnd(stage, reason)
+  }
+
+  #lower(gauge: number): void {
+    this.thread.counters.add(gauge, -1)
+    this.#raised.splice(this.#raised.indexOf(gauge), 1)
+  }
+
+  #logEnd(stage: Stage, reason: string): void {
     this.log.debug('Stream has been finished', {
       reason,
       stage,
@@ -262,12 +285,6 @@ export class Connection {
       bytes_down: this.tally.down,
       duration_ms: Math.round(this.ageMs),
     })
-  }
-
-  #raiseClients(): void {
-    const { counters } = this.thread
-    counters.add(CLIENTS[this.family], 1)
-    this.borrow(() => counters.add(CLIENTS[this.family], -1))
   }
 
   /** A client that leaves takes its dial along; one that only ended may still be answered by the fronting site. */

@@ -113,12 +113,6 @@ export class HandshakeInput {
     return this.#payload.takeUnread()
   }
 
-  /** Let go of the memory; what was given out stays valid. */
-  release(): void {
-    this.#raw.release()
-    this.#payload.release()
-  }
-
   #keepIn(reader: RewindableReader, keep: (chunk: Buffer) => void): ByteSink {
     return {
       bytes: (chunk) => {

@@ -95,13 +95,6 @@ export class RewindableReader {
     return unread
   }
 
-  /** Let go of the memory: the handshake is over. Views that were given out stay valid. */
-  release(): void {
-    this.#buffer = EMPTY
-    this.#end = 0
-    this.#position = 0
-  }
-
   #settle(): void {
     const waiting = this.#waiting
     if (waiting === null) return

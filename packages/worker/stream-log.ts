@@ -27,8 +27,13 @@ export class StreamLog {
     this.#userName = name
   }
 
+  /** Whether anybody reads the lines. */
+  get isEnabled(): boolean {
+    return this.#root.isLevelEnabled('debug')
+  }
+
   debug(message: string, fields: Record<string, unknown> = {}): void {
-    if (!this.#root.isLevelEnabled('debug')) return
+    if (!this.isEnabled) return
     this.#log ??= this.#root.child({
       'stream-id': randomBytes(STREAM_ID_BYTES).toString('base64url'),
       'client-ip': this.#clientIp,

@@ -15,9 +15,10 @@ const ALERT_FATAL = 2
 export class RecordDecoder {
   /** Why nothing further will be decoded, or null. */
   end: RecordEnd | null
-  readonly #header: Buffer
   #headerBytes: number
   #type: number
+  /** The rest of the header that is being read: version and length, as far as they have come. */
+  #header: number
   /** Payload bytes of the current record still to come. */
   #left: number
   #alertLevel: number
@@ -26,9 +27,9 @@ export class RecordDecoder {
 
   constructor() {
     this.end = null
-    this.#header = Buffer.alloc(RECORD_HEADER_BYTES)
     this.#headerBytes = 0
     this.#type = 0
+    this.#header = 0
     this.#left = 0
     this.#alertLevel = 0
     this.#alertBytes = 0
@@ -63,20 +64,25 @@ export class RecordDecoder {
 
   /** Collects the five header bytes, which a chunk may cut anywhere. Returns the new position. */
   #readHeader(chunk: Buffer, from: number): number {
-    const n = Math.min(RECORD_HEADER_BYTES - this.#headerBytes, chunk.length - from)
-    chunk.copy(this.#header, this.#headerBytes, from, from + n)
-    this.#headerBytes += n
-    if (this.#headerBytes < RECORD_HEADER_BYTES) return from + n
+    let at = from
+    for (; at < chunk.length && this.#headerBytes < RECORD_HEADER_BYTES; at++) {
+      const byte = chunk[at]! // inside by the loop's bound
+      if (this.#headerBytes === 0) this.#type = byte
+      else this.#header = (this.#header << 8) | byte
+      this.#headerBytes += 1
+    }
+    if (this.#headerBytes < RECORD_HEADER_BYTES) return at
 
+    const version = this.#header >>> 16
+    this.#left = this.#header & 0xffff
     this.#headerBytes = 0
-    this.#type = this.#header[0]!
-    this.#left = this.#header.readUInt16BE(3)
+    this.#header = 0
     this.#alertBytes = 0
     if (this.#type !== RecordType.ApplicationData || this.#left === 0) this.#idleRecords += 1
-    if (this.#header.readUInt16BE(1) !== RECORD_VERSION) this.end = 'record-version'
+    if (version !== RECORD_VERSION) this.end = 'record-version'
     else if (this.#left > MAX_INBOUND_PAYLOAD_BYTES) this.end = 'record-length'
     else if (this.#idleRecords > MAX_IDLE_RECORDS) this.end = 'idle-records'
-    return from + n
+    return at
   }
 
   /** `level u8 | description u8`; a warning other than close_notify is passed over. */

@@ -1,49 +1,47 @@
-import type { ByteSink, ByteSocket } from '../socket/byte-socket.ts'
-import { Pump, type Convey } from './pump.ts'
+import type { ByteSocket } from '../socket/byte-socket.ts'
+import { Pump, type Convey, type PumpOwner } from './pump.ts'
 
 /** Who ended a relay, for the log line of the connection. */
 export type RelayEnd = 'ended' | 'client-error' | 'far-error'
+
+/** Who has the relay. */
+export interface RelayEvents {
+  /** A reset of the far side is passed on as one, so that a fronted peer sees what the site does. */
+  readonly mirrorsResets: boolean
+  /** One side has sent its FIN: the other one gets a shorter limit. */
+  onHalfClosed(): void
+  /** Both sockets are closed. */
+  onEnd(end: RelayEnd): void
+}
 
 /**
  * Two sockets bound together: bytes both ways, back-pressure both ways, half-close both ways (decision W9). Ends when
  * both sockets are gone, which each is once it has received and sent its FIN; a socket that breaks lets the other one
  * send what is queued and takes it along.
  */
-export class Relay {
+export class Relay implements PumpOwner {
   readonly #client: ByteSocket
   readonly #far: ByteSocket
-  readonly #mirrorsResets: boolean
-  readonly #onHalfClosed: () => void
-  readonly #onEnd: (end: RelayEnd) => void
+  readonly #events: RelayEvents
   #open: number
   #end: RelayEnd
 
-  /**
-   * @param far the data centre or the fronting site
-   * @param mirrorsResets a reset of the far side is passed on as one, so that a fronted peer sees what the site does
-   * @param onHalfClosed one side has sent its FIN: the other one gets a shorter limit
-   * @param onEnd both sockets are closed
-   */
-  constructor(
-    client: ByteSocket,
-    far: ByteSocket,
-    events: { mirrorsResets: boolean; onHalfClosed: () => void; onEnd: (end: RelayEnd) => void },
-  ) {
+  /** @param far the data centre or the fronting site */
+  constructor(client: ByteSocket, far: ByteSocket, events: RelayEvents) {
     this.#client = client
     this.#far = far
-    this.#mirrorsResets = events.mirrorsResets
-    this.#onHalfClosed = events.onHalfClosed
-    this.#onEnd = events.onEnd
+    this.#events = events
     this.#open = 2
     this.#end = 'ended'
   }
 
   /** Begin to relay. Both sockets are open; what was read before has been written by the caller. */
   start(up: Convey, down: Convey): void {
-    const upPump = new Pump(this.#client, this.#far, up)
-    const downPump = new Pump(this.#far, this.#client, down)
-    this.#client.setSink(this.#sinkOf(this.#far, upPump, downPump, 'client-error'))
-    this.#far.setSink(this.#sinkOf(this.#client, downPump, upPump, 'far-error'))
+    const upPump = new Pump(this.#client, this.#far, up, this)
+    const downPump = new Pump(this.#far, this.#client, down, this)
+    Pump.pair(upPump, downPump)
+    this.#client.setSink(upPump)
+    this.#far.setSink(downPump)
     this.#client.resume()
     this.#far.resume()
   }
@@ -51,27 +49,26 @@ export class Relay {
   /** The client has sent its last byte, by FIN or by the record layer. */
   endUp(): void {
     this.#far.end()
-    this.#onHalfClosed()
+    this.#events.onHalfClosed()
   }
 
-  #sinkOf(other: ByteSocket, outgoing: Pump, incoming: Pump, onError: RelayEnd): ByteSink {
-    return {
-      bytes: (chunk) => outgoing.push(chunk),
-      drained: () => incoming.drained(),
-      ended: () => {
-        other.end()
-        this.#onHalfClosed()
-      },
-      closed: (error) => this.#closed(other, error === null ? null : onError),
-    }
+  // What the pumps tell
+
+  ended({ to }: Pump): void {
+    to.end()
+    this.#events.onHalfClosed()
+  }
+
+  closed({ from, to }: Pump, error: Error | null): void {
+    this.#closed(to, error === null ? null : from === this.#client ? 'client-error' : 'far-error')
   }
 
   #closed(other: ByteSocket, end: RelayEnd | null): void {
     if (end !== null && this.#end === 'ended') this.#end = end
     this.#open -= 1
-    if (this.#open === 0) return this.#onEnd(this.#end)
-    this.#onHalfClosed()
-    if (end === 'far-error' && this.#mirrorsResets) this.#client.reset()
+    if (this.#open === 0) return this.#events.onEnd(this.#end)
+    this.#events.onHalfClosed()
+    if (end === 'far-error' && this.#events.mirrorsResets) this.#client.reset()
     else if (other === this.#client) this.#dismissClient()
     else this.#flushFar()
   }

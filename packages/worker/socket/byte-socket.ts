@@ -234,8 +234,12 @@ export class ByteSocket {
   /** Send a FIN behind what is queued. */
   end(): void {
     if (this.#holder !== null && this.#holder.heldBytes > 0) return this.#holder.endWhenEmpty()
+    const { socket } = this
     // A second end makes an error object, even though nobody gets to see it.
-    if (!this.socket.writableEnded) this.socket.end()
+    if (socket.writableEnded) return
+    // The peer has ended, and has all that was written: closing sends the FIN as well, for one system call less.
+    if (socket.readableEnded && socket.writableLength === 0) socket.destroy()
+    else socket.end()
   }
 
   /** Close at once with a reset, as the other side of a relay did. */
