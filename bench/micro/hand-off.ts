@@ -97,7 +97,7 @@ async function main(): Promise<void> {
       socket,
       remoteAddress,
       remotePort,
-      userHint: -1,
+      userHints: [],
       mustFront: false,
       isProxied: false,
       handshakeSource: 0,
