@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { makeDirectory } from '../primary/commands/run-program.ts'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
-import { Faults, FAULTY_SERVE } from '../support/faults.ts'
+import { Faults, FAULTY_SERVE, TAKEN_PORT_VARIABLE } from '../support/faults.ts'
 import { encodeV1 } from '../support/proxy-header.ts'
 import { RawPeer } from './raw-peer.ts'
 import { readMetric, startWorld, waitMetric, waitUntil, type World } from './world.ts'
@@ -120,6 +125,38 @@ test(
     await waitMetric(proxy, 'mtg_concurrency_limited', {}, 1)
     await echo(client)
     client.destroy()
+  },
+)
+
+test(
+  'a thread that cannot listen gives up all of it, and the next one in its place serves',
+  { timeout },
+  async (t) => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    t.after(() => taken.close())
+    const file = join(makeDirectory(t), 'taken-port')
+    process.env[TAKEN_PORT_VARIABLE] = file
+    t.after(() => delete process.env[TAKEN_PORT_VARIABLE])
+    const world = await startWorld(t, { workers: 2, workerEntry: FAULTY_SERVE, config: { reusePort: true } })
+    const { proxy } = world
+    const faults = new Faults(proxy.port)
+    t.after(() => faults.close())
+    const before = await faults.countResources(1)
+
+    const { port } = taken.address() as AddressInfo // of a TCP server
+    writeFileSync(file, String(port))
+    faults.inject(0, { kind: 'exit' })
+    await waitMetric(proxy, 'mtg_worker_restarts', {}, 2)
+    const ready = `http://127.0.0.1:${proxy.running.apiAddress?.port}/health/ready`
+    await waitUntil(async () => (await fetch(ready)).status === 200, 'both listen')
+    const died = proxy.logLines().filter(({ message }) => message === 'worker thread died')
+    assert.match(String(died[1]?.['error']), /EADDRINUSE/)
+    // It may be the same thread of the pool: nothing is left in it of the attempt, its listener of the right address above all.
+    assert.deepEqual(await faults.countResources(0), before)
+    const clients = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
+    await Promise.all(clients.map(echo))
+    for (const client of clients) client.destroy()
   },
 )
 

@@ -18,9 +18,9 @@ export function readCorpus(target: string): CorpusFile[] {
   return listNames(target).map((name) => ({ name, input: readFileSync(join(FOLDER, target, name)) }))
 }
 
-/** Named by its contents: the same input is kept once. Returns the path. */
-export function keepInput(target: string, kind: CorpusKind, input: Uint8Array): string {
-  const folder = join(FOLDER, target)
+/** Named by its contents: the same input is kept once. Returns the path. @param corpus in place of the one in test/fuzz */
+export function keepInput(target: string, kind: CorpusKind, input: Uint8Array, corpus = FOLDER): string {
+  const folder = join(corpus, target)
   mkdirSync(folder, { recursive: true })
   const path = join(folder, `${kind}-${createHash('sha256').update(input).digest('hex').slice(0, 12)}`)
   writeFileSync(path, input)

@@ -11,6 +11,7 @@ import { records } from './targets/records.ts'
 import { serverHello } from './targets/server-hello.ts'
 import { socks5 } from './targets/socks5.ts'
 import { stateFile } from './targets/state-file.ts'
+import { upgrade } from './targets/upgrade.ts'
 
 export const TARGETS: readonly Target[] = [
   clientHello,
@@ -25,4 +26,5 @@ export const TARGETS: readonly Target[] = [
   serverHello,
   dcList,
   stateFile,
+  upgrade,
 ]

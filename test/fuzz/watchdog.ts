@@ -14,7 +14,14 @@ const CHECK_MS = 1000
 /** The limits of the targets are far below. */
 const HANG_CHECKS = 20
 
-interface Watched {
+export interface WatchdogOptions {
+  /** How often it looks, in place of once a second; it acts when it has seen the same twenty times. */
+  readonly checkMs?: number
+  /** Where the input is kept, in place of test/fuzz/corpus. */
+  readonly corpus?: string
+}
+
+interface Watched extends WatchdogOptions {
   readonly target: string
   readonly memory: SharedArrayBuffer
 }
@@ -25,12 +32,12 @@ export class Watchdog {
   readonly #thread: Worker
   #number: number
 
-  constructor(target: string, maxBytes: number) {
+  constructor(target: string, maxBytes: number, options: WatchdogOptions = {}) {
     const memory = new SharedArrayBuffer(HEADER_BYTES + maxBytes)
     this.#cells = new Int32Array(memory, 0, 2)
     this.#bytes = Buffer.from(memory, HEADER_BYTES)
     this.#number = 0
-    const workerData: Watched = { target, memory }
+    const workerData: Watched = { ...options, target, memory }
     this.#thread = new Worker(new URL(import.meta.url), { workerData, execArgv: [] })
     this.#thread.unref()
   }
@@ -51,7 +58,7 @@ export class Watchdog {
   }
 }
 
-function watch({ target, memory }: Watched): void {
+function watch({ target, memory, checkMs = CHECK_MS, corpus }: Watched): void {
   const cells = new Int32Array(memory, 0, 2)
   let last = 0
   let checks = 0
@@ -62,9 +69,10 @@ function watch({ target, memory }: Watched): void {
     if (checks < HANG_CHECKS) return
     const input = Buffer.from(new Uint8Array(memory, HEADER_BYTES, Atomics.load(cells, 1)))
     // The streams of a thread go through the main one, which does not listen any more.
-    writeSync(STDERR, `${target}: an input does not end, kept as ${keepInput(target, 'failed', input)}\n`)
+    const path = keepInput(target, 'failed', input, corpus)
+    writeSync(STDERR, `${target}: an input does not end, kept as ${path}\n`)
     process.kill(process.pid, 'SIGKILL') // the other thread would not hear of anything else
-  }, CHECK_MS)
+  }, checkMs)
 }
 
 if (!isMainThread && parentPort !== null && 'memory' in (workerData as object)) watch(workerData as Watched)

@@ -40,6 +40,9 @@ export const faultChannel = (proxyPort: number): string => `mtg-multi faults of 
 /** Names a file: the first thread that finds it deletes it and dies before it serves. */
 export const DIE_AT_START_VARIABLE = 'MTG_MULTI_TEST_DIE_AT_START'
 
+/** Names a file with a port that is taken: the first thread that accepts for itself from its start, and finds it, tries that. */
+export const TAKEN_PORT_VARIABLE = 'MTG_MULTI_TEST_TAKEN_PORT'
+
 export const FAULTY_SERVE: string = new URL('faulty-serve.ts', import.meta.url).href
 
 /** A test's end of the channel. */

@@ -1,8 +1,14 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { BroadcastChannel } from 'node:worker_threads'
 import { THREAD_SEQUENCE, threadStart } from '#shared/state/ledger-layout'
 import serve, { type ServeTask } from '#worker/serve'
-import { DIE_AT_START_VARIABLE, faultChannel, type FaultCommand, type ThreadReport } from './faults.ts'
+import {
+  DIE_AT_START_VARIABLE,
+  faultChannel,
+  type FaultCommand,
+  TAKEN_PORT_VARIABLE,
+  type ThreadReport,
+} from './faults.ts'
 import { countResources, measureHeap } from './process-state.ts'
 
 /** What the clock of the machine says, whatever a fault makes of it. */
@@ -66,7 +72,7 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
   })
   report({ kind: 'started', thread })
   try {
-    await serve(task)
+    await serve({ ...task, boot: withTakenPort(boot) })
   } finally {
     channel.close()
   }
@@ -81,6 +87,20 @@ function dieAtStart(): void {
     return // another thread found it
   }
   exit()
+}
+
+/** Beside the right addresses one that somebody else has. */
+function withTakenPort(boot: ServeTask['boot']): ServeTask['boot'] {
+  const file = process.env[TAKEN_PORT_VARIABLE]
+  if (file === undefined || boot.accept?.fromStart !== true) return boot
+  try {
+    const port = Number(readFileSync(file, 'utf8'))
+    rmSync(file)
+    const addresses = [...boot.accept.addresses, { host: '127.0.0.1', port }]
+    return { ...boot, accept: { ...boot.accept, addresses } }
+  } catch {
+    return boot // another thread found it
+  }
 }
 
 /** Look over the shoulder of whoever listens on the port: a listener of our own would start it too early. */

@@ -62,11 +62,14 @@ export function takeInheritance(env: NodeJS.ProcessEnv): Inheritance | null {
   const text = env[VARIABLE]
   delete env[VARIABLE]
   if (text === undefined) return null
-  const { version, ...inheritance } = parse(text)
-  if (version !== VERSION)
+  const value = parse(text)
+  if (value['version'] !== VERSION)
     throw new OperatorError('the running process is of a version that this one cannot succeed: restart it')
-  if (!Array.isArray(inheritance.sockets)) throw notOurs()
-  return inheritance
+  const { sockets, replay, stateFile } = value
+  if (!Array.isArray(sockets) || !sockets.every(isHandedSocket)) throw notOurs()
+  if (replay !== null && !isReplayCover(replay)) throw notOurs()
+  if (stateFile !== null && typeof stateFile !== 'string') throw notOurs()
+  return { sockets, replay, stateFile }
 }
 
 /** null for anything that is none; messages of later versions may be. */
@@ -88,15 +91,35 @@ export function readMessage(message: unknown): UpgradeMessage | null {
   }
 }
 
-function parse(text: string): Inheritance & { version: unknown } {
+function parse(text: string): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
     throw notOurs({ cause })
   }
-  if (typeof value !== 'object' || value === null || !('version' in value)) throw notOurs()
-  return value as Inheritance & { version: unknown } // ours, and the version says which
+  if (!isObject(value) || !('version' in value)) throw notOurs()
+  return value
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isHandedSocket(value: unknown): value is HandedSocket {
+  if (!isObject(value) || !isObject(value['address'])) return false
+  const { use, fd, address } = value
+  return (
+    SOCKET_USES.some((known) => known === use) &&
+    Number.isInteger(fd) &&
+    Number(fd) >= 0 &&
+    typeof address['host'] === 'string' &&
+    Number.isInteger(address['port'])
+  )
+}
+
+function isReplayCover(value: unknown): value is ReplayCover {
+  return isObject(value) && Number.isFinite(value['sinceMs']) && Number.isFinite(value['lifeMs'])
 }
 
 function notOurs(options?: ErrorOptions): OperatorError {
