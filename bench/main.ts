@@ -60,6 +60,8 @@ const values = await parser.argv
 async function collectSubjects(): Promise<Subject[]> {
   if (values.proxy !== undefined) {
     const address = locateProxy(values.proxy, values.secret ?? '', values.pid)
+    if (address.pids.length === 0)
+      console.error('Its process is not known: say --pid for processor time and memory.')
     return [createRunningSubject(values.proxy, address)]
   }
   if (values.config !== undefined) {

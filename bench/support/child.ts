@@ -25,11 +25,13 @@ export class Child {
     this.#process.stdin.write(`${line}\n`)
   }
 
-  /** The next line, parsed. Rejects when the program ends instead. */
+  /** The next line, parsed. Rejects when the program ends instead, or says that it failed. */
   async next(): Promise<Record<string, unknown>> {
     const { done, value } = await this.#lines.next()
     if (done) throw new Error(`${this.#name} ended early`)
-    return JSON.parse(value) as Record<string, unknown> // our own programs print objects alone
+    const line = JSON.parse(value) as Record<string, unknown> // our own programs print objects alone
+    if (line['event'] === 'failed') throw new Error(`${this.#name}: ${String(line['message'])}`)
+    return line
   }
 
   async stop(): Promise<void> {

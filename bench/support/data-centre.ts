@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 
 import { createBehaviour, type Behaviour } from './data-centre-behaviours.ts'
 import { acceptSocks } from './socks-face.ts'
+import { tellFailure } from './tell-failure.ts'
 
 /**
  * The data centre of the benches, a program: speaks obfuscated2 without a secret on one port, and on another one, the
@@ -48,6 +49,7 @@ async function listen(server: Server, host: string, port: number): Promise<numbe
   return (server.address() as AddressInfo).port // a TCP server has no other kind of address
 }
 
+tellFailure()
 const { values } = parseArgs({
   options: {
     host: { type: 'string', default: '127.0.0.1' },

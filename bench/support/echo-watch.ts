@@ -6,6 +6,7 @@ import { EchoClient } from './echo-client.ts'
 import { openLine } from './line.ts'
 import type { LoadTarget } from './scenario.ts'
 import { quantile } from './statistics.ts'
+import { tellFailure } from './tell-failure.ts'
 
 /**
  * How long do those who are served wait? Some clients that have messages echoed, in a process of their own, so that no load
@@ -21,6 +22,7 @@ const REST_MS = 400
 /** The first 128 KiB are paced: the wait that is looked for is another one. */
 const WARM_UP_ROUND_TRIPS = 700
 
+tellFailure()
 const target = JSON.parse(process.argv[2] ?? '') as LoadTarget // our own load wrote it
 const clients: EchoClient[] = []
 for (let at = 0; at < CLIENTS; at++) clients.push(await EchoClient.open(target, openLine))

@@ -135,7 +135,8 @@ export async function startProgram(program: Program): Promise<{ pid: number; sto
   return { pid: child.pid ?? 0, stop }
 }
 
-function buildConfig(options: ProxyOptions, port: number, seed: string): string {
+/** Its text. */
+export function buildConfig(options: ProxyOptions, port: number, seed: string): string {
   const local = (at: number): string => `127.0.0.1:${at}`
   return buildConfigText(options.base ?? {}, {
     'bind-to': local(port),

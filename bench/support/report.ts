@@ -2,6 +2,8 @@ import { findMedians, findRatios, findSpreads, nameCount, type Series } from './
 import type { Scenario } from './scenario.ts'
 import type { Spread } from './statistics.ts'
 
+const MAX_NAME_CHARACTERS = 48
+
 /** Only while somebody looks. */
 export function showProgress(label: string, share: number): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${label} ${Math.floor(share * 100)} %`)
@@ -14,17 +16,25 @@ export function clearProgress(): void {
 /** Medians in words, and with two subjects what the second costs in the first one's terms. */
 export function printForPeople(scenario: Scenario, series: readonly Series[]): void {
   for (const each of series) {
-    const title = [scenario.name, each.subject].filter((part) => part !== '').join(', ')
+    const title = `${scenario.name}, ${shorten(each.subject)}`
     for (const line of scenario.describe(findMedians(each))) {
       console.log(`${title}${nameCount(each.secretCount)}: ${line}`)
     }
   }
   for (const [first, second] of findPairs(series)) {
-    console.log(`\n${second.subject} / ${first.subject}${nameCount(first.secretCount)}: min median max`)
+    console.log(
+      `\n${shorten(second.subject)} / ${shorten(first.subject)}${nameCount(first.secretCount)}: min median max`,
+    )
     for (const [name, ratio] of Object.entries(findRatios(first, second))) {
       console.log(`  ${name.padEnd(34)}${formatSpread(ratio)}`)
     }
   }
+}
+
+/** Commands are long. */
+function shorten(subject: string): string {
+  const name = subject === '' ? 'this checkout' : subject
+  return name.length > MAX_NAME_CHARACTERS ? `${name.slice(0, MAX_NAME_CHARACTERS - 1)}…` : name
 }
 
 /** One line. */

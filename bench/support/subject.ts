@@ -57,6 +57,9 @@ export function createCommandSubject(name: string, template: string): Subject {
   return {
     name,
     async start({ dcPort, socksPort, workers = DEFAULT_WORKERS, secretCount }) {
+      if (secretCount > 1 && !template.includes('{secrets-file}')) {
+        throw new Error(`${name} has one secret: say --secrets 1, or use {secrets-file}`)
+      }
       const port = await findFreePort()
       const seed = `${process.pid} ${port}`
       const secrets = Array.from({ length: secretCount }, (_, number) => buildSecret(seed, number))
