@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { Farewells } from '#shared/farewells'
-import { sharedNowMs, type HandOff, type UserSeen } from '#shared/hand-off'
+import { sharedNowMs, type UserSeen } from '#shared/hand-off'
 import type { IpFilter } from '#shared/ip-filter'
 import { plainAddress } from '#shared/network'
 import type { CounterRow } from '#shared/state/counters'
@@ -93,8 +93,7 @@ export class HandOffs {
       this.#log.debug({ ip: address, limit: admission.limit }, 'connection was handshake limited')
       return this.#refuse(socket)
     }
-    const handOff: HandOff = {
-      socket,
+    const known = {
       remoteAddress: address,
       remotePort,
       userHints: this.#userHints.find(address),
@@ -103,7 +102,7 @@ export class HandOffs {
       handshakeSource: admission.source,
       acceptedAtMs: sharedNowMs(),
     }
-    if (worker.handOff(handOff)) return
+    if (worker.handOff(socket, known)) return
     this.#handshakes.leave(worker.index, admission.source)
     this.#counters.add(HAND_OFFS_FAILED, 1)
     socket.destroy()

@@ -1,33 +1,39 @@
+import type { Socket } from 'node:net'
 import type { MessagePort } from 'node:worker_threads'
 import type { HandOff } from '#shared/hand-off'
+import { handleOf, takeHandle } from '#shared/socket-handle'
+import { canMoveHandles } from './can-move-handles.ts'
 
-/** The part of `net.Socket` that Node does not document; without it a lost socket cannot be told from a moved one. */
-interface SocketInternals {
-  readonly _handle: { readonly fd: number; close(): void } | null
-}
+/** Found out with the first socket. */
+let movesHandles: boolean | null = null
 
 /**
  * Post a socket to another thread. It is moved, or closed when this returns false.
  *
+ * Its handle alone goes where that is possible: to move a `net.Socket` Node builds another one at the far end, which
+ * would be thrown away for one with a read buffer.
+ *
  * Moving takes a second descriptor for a moment. When the process has none left, Node 26.10 posts nothing, throws
- * nothing, and takes the handle out of the socket without closing it: nobody would ever serve or close that client.
- * Seen from here, the handle of a socket that was moved has no descriptor any more.
+ * nothing, and does not close the handle: nobody would ever serve or close that client. Nor does a port that leads
+ * nowhere say so. Seen from here, a handle that was moved has no descriptor any more.
  */
-export function moveSocket(port: MessagePort, handOff: HandOff): boolean {
-  const { socket } = handOff
-  const { _handle: handle } = socket as unknown as SocketInternals // the border to Node's internals
-  try {
-    port.postMessage(handOff, [socket])
-  } catch {
-    socket.destroy() // reset meanwhile: its handle is gone
-    return false
-  }
-  // A moved socket leaves a destroyed shell. Alive here means that the port leads nowhere.
-  if (!socket.destroyed) {
-    socket.destroy()
-    return false
-  }
-  if (handle === null || handle.fd < 0) return true
+export function moveSocket(port: MessagePort, socket: Socket, known: Omit<HandOff, 'handle'>): boolean {
+  movesHandles ??= canMoveHandles()
+  const handle = handleOf(socket)
+  const moved = movesHandles ? takeHandle(socket) : socket
+  if (handle === null || moved === null) return false // reset meanwhile
+  const isMoved = post(port, { ...known, handle: moved }) && handle.fd < 0
+  if (isMoved) return true
   handle.close()
+  socket.destroy()
   return false
+}
+
+function post(port: MessagePort, handOff: HandOff): boolean {
+  try {
+    port.postMessage(handOff, [handOff.handle as unknown as MessagePort]) // to the types a handle cannot be moved
+    return true
+  } catch {
+    return false
+  }
 }

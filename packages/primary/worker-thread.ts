@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { MessagePort } from 'node:worker_threads'
 import type { Remote } from 'comlink'
 import type { HandOff } from '#shared/hand-off'
@@ -88,8 +89,8 @@ export class WorkerThread {
   }
 
   /** False when the socket could not be moved; it is closed then. */
-  handOff(handOff: HandOff): boolean {
-    if (this.#port === null || !moveSocket(this.#port, handOff)) return false
+  handOff(socket: Socket, known: Omit<HandOff, 'handle'>): boolean {
+    if (this.#port === null || !moveSocket(this.#port, socket, known)) return false
     this.#handedOver += 1
     return true
   }

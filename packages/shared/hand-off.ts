@@ -1,9 +1,13 @@
 import type { Socket } from 'node:net'
+import type { SocketHandle } from './socket-handle.ts'
 
 /** What crosses from the primary to a worker: a socket, and what the primary alone knows of it. */
 export interface HandOff {
-  /** Accepted and paused, nothing read from it yet. Its address can be gone by now (client reset): it travels beside. */
-  readonly socket: Socket
+  /**
+   * Of a socket that was accepted and paused: nothing has been read from it. Its address can be gone by now (client
+   * reset): it travels beside. The socket itself, where this Node moves no handles.
+   */
+  readonly handle: SocketHandle | Socket
   readonly remoteAddress: string
   readonly remotePort: number
   /** Slots of the few users who came last from this network (decision W17). */

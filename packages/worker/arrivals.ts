@@ -131,12 +131,12 @@ export class Arrivals {
   }
 
   #takeOver(handOff: HandOff): void {
-    const { socket, acceptedAtMs, handshakeSource, remoteAddress, remotePort, ...known } = handOff
+    const { handle, acceptedAtMs, handshakeSource, remoteAddress, remotePort, ...known } = handOff
     this.#thread.histograms.observe(HAND_OFF_SECONDS, (sharedNowMs() - acceptedAtMs) / 1000)
     const peer: Peer = { ...known, address: remoteAddress, port: remotePort, hintedBy: 'primary' }
     this.rounds.run(() => {
       this.#received += 1
-      this.#thread.serve(socket, peer, handshakeSource)
+      this.#thread.serve(handle, peer, handshakeSource)
     })
   }
 }

@@ -13,6 +13,7 @@ import { countDnsIn } from '#shared/state/dns-counter'
 import { CounterRow, leavePlace, takePlace } from '#shared/state/counters'
 import { Handshakes } from '#shared/state/handshakes'
 import { HistogramRow } from '#shared/state/histogram'
+import type { SocketHandle } from '#shared/socket-handle'
 import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
@@ -244,7 +245,7 @@ export class Thread implements WorkerControl {
    * The life of a client that was let in begins.
    * @param handshakeSource where its handshake is counted
    */
-  serve(socket: Socket, peer: Peer, handshakeSource: number): void {
+  serve(socket: SocketHandle | Socket, peer: Peer, handshakeSource: number): void {
     const place = new HandshakePlace(this.handshakes, this.#boot.thread, handshakeSource, this.counters)
     const connection = new Connection(this.sockets.adopt(socket), peer, place, this)
     this.#connections.add(connection)

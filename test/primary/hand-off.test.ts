@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Remote } from 'comlink'
@@ -14,6 +14,7 @@ import { createLogger } from '#shared/logger'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { createHandshakesMemory, Handshakes, type HandshakeLimits } from '#shared/state/handshakes'
 import { slot } from '#shared/state/layout'
+import { openHandle } from '#shared/socket-handle'
 import type { WorkerControl } from '#shared/worker-control'
 import { closed, LIVENESS_MS, openPair } from '../support/socket-pair.ts'
 
@@ -65,20 +66,30 @@ async function createBench(
   }
 }
 
+/** As a worker does that takes it and drops it. */
+function close(handle: HandOff['handle']): void {
+  if (handle instanceof Socket) handle.destroy()
+  else handle.close()
+}
+
 /** A port that does with hand-offs what it is told to. */
 function fakePort(onHandOff: (handOff: HandOff) => void): MessagePort {
   // Of a port nothing but `postMessage` is called here.
   return { postMessage: onHandOff } as unknown as MessagePort
 }
 
+type Moved = HandOff & { socket: Socket }
+
 /** The two ends that primary and worker have: what is posted to `near` comes out of `next`. */
-function openPort(t: TestContext): { near: MessagePort; next: () => Promise<HandOff> } {
+function openPort(t: TestContext): { near: MessagePort; next: () => Promise<Moved> } {
   const { port1, port2 } = new MessageChannel()
   t.after(() => port1.close())
-  const next = async (): Promise<HandOff> => {
+  const next = async (): Promise<Moved> => {
     const [handOff] = (await once(port2, 'message')) as [HandOff] // what was posted, moved
-    t.after(() => handOff.socket.destroy())
-    return handOff
+    assert.ok(!(handOff.handle instanceof Socket), 'the handle alone')
+    const socket = openHandle(handOff.handle)
+    t.after(() => socket.destroy())
+    return { ...handOff, socket }
   }
   return { near: port1, next }
 }
@@ -113,9 +124,9 @@ test(
     let taken = 0
     const { handOffs, pool, count } = await createBench(
       2,
-      fakePort(({ socket }) => {
+      fakePort(({ handle }) => {
         taken += 1
-        socket.destroy()
+        close(handle)
       }),
     )
     for (const [held, limited] of [
@@ -138,9 +149,9 @@ test('the IP lists are asked before the limit; who is to be fronted goes on, mar
   const nobody = createRangesMemory({ v4: 0, v6: 0 })
   const ipFilter = new IpFilter({ allowlist: { ranges: nobody, action: 'close' }, blocklist: null })
   const marks: boolean[] = []
-  const port = fakePort(({ socket, mustFront }) => {
+  const port = fakePort(({ handle, mustFront }) => {
     marks.push(mustFront)
-    socket.destroy()
+    close(handle)
   })
   const { handOffs, pool, count } = await createBench(1, port, ipFilter)
   const take = async (): Promise<void> => {
@@ -168,9 +179,9 @@ test(
     const nobody = createRangesMemory({ v4: 0, v6: 0 })
     const ipFilter = new IpFilter({ allowlist: { ranges: nobody, action: 'front' }, blocklist: null })
     const marks: [boolean, boolean][] = []
-    const port = fakePort(({ socket, mustFront, isProxied }) => {
+    const port = fakePort(({ handle, mustFront, isProxied }) => {
       marks.push([mustFront, isProxied])
-      socket.destroy()
+      close(handle)
     })
     const { handOffs } = await createBench(10, port, ipFilter)
     for (const proxyProtocolListener of [false, true, false]) {
@@ -189,10 +200,10 @@ test(
 test('unfinished handshakes are limited; a failed hand-off leaves none behind', LIMIT, async (t) => {
   const sources: number[] = []
   let isLost = true
-  const port = fakePort(({ socket, handshakeSource }) => {
+  const port = fakePort(({ handle, handshakeSource }) => {
     if (isLost) return
     sources.push(handshakeSource)
-    socket.destroy()
+    close(handle)
   })
   const limits = { maxHandshakes: 2, maxHandshakesPerAddress: 1 }
   const { handOffs, handshakes, count } = await createBench(10, port, undefined, limits)
@@ -277,9 +288,15 @@ test('users seen lately on a network are the hints for its next connection', LIM
   const hints: (readonly number[])[] = []
   const { handOffs } = await createBench(
     10,
+<<<<<<< HEAD
     fakePort(({ socket, userHints }) => {
       hints.push(userHints)
       socket.destroy()
+=======
+    fakePort(({ handle, userHint }) => {
+      hints.push(userHint)
+      close(handle)
+>>>>>>> 70b4fe5 (perf(hand-off): the handle alone moves, and one socket is built around it where it arrives)
     }),
   )
   const connect = async (): Promise<void> => handOffs.take((await openPair(t)).accepted)

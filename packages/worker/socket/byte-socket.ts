@@ -1,7 +1,7 @@
 // hot: one call per read and per write of every connection
-import { connect, type Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import type { Farewells } from '#shared/farewells'
-import { shareReads } from './shared-reads.ts'
+import { openHandle, takeHandle, type SocketHandle } from '#shared/socket-handle'
 import { WriteQueue } from './write-queue.ts'
 import type { WriteSlots } from './write-slots.ts'
 
@@ -39,8 +39,9 @@ const NOTHING = Buffer.alloc(0)
 const IGNORE: ByteSink = { bytes() {}, ended() {}, drained() {}, closed() {} }
 
 /** Where a socket's listeners find the `ByteSocket` around it: they are the same functions for all sockets. */
-const OWNER = Symbol('byte socket')
-type OwnedSocket = Socket & { [OWNER]: ByteSocket }
+interface OwnedSocket extends Socket {
+  byteSocket: ByteSocket
+}
 
 /** A TCP socket that gives its bytes to one sink, reads into a buffer shared by its thread, and writes from slots. */
 export class ByteSocket {
@@ -71,7 +72,7 @@ export class ByteSocket {
     this.#isClosed = false
     this.#onWritten = (error) => this.#written(error === undefined || error === null)
     const owned = socket as OwnedSocket
-    owned[OWNER] = this
+    owned.byteSocket = this
     socket.pause()
     socket.on('end', onEnd)
     socket.on('drain', onDrain)
@@ -83,11 +84,13 @@ export class ByteSocket {
    * Take over a socket that was accepted elsewhere. Nothing has been read from it, and nothing is until `resume`.
    * @param readBuffer shared by all sockets of the thread; null reads into fresh memory by 'data' events
    */
-  static adopt(socket: Socket, slots: WriteSlots, readBuffer: Buffer | null): ByteSocket {
-    if (readBuffer === null) return ByteSocket.#listen(socket, slots)
-    const self = new ByteSocket(socket, slots)
-    shareReads(socket, readBuffer, onRead)
-    return self
+  static adopt(from: SocketHandle | Socket, slots: WriteSlots, readBuffer: Buffer | null): ByteSocket {
+    const isSocket = from instanceof Socket
+    if (readBuffer === null) return ByteSocket.#listen(isSocket ? from : openHandle(from), slots)
+    // Only a handle can be given a read buffer. Where there is none the peer has reset the socket.
+    const handle = isSocket ? takeHandle(from) : from
+    const onread = { buffer: readBuffer, callback: onRead }
+    return new ByteSocket(handle === null ? new Socket().destroy() : openHandle(handle, onread), slots)
   }
 
   /** Open a connection. It is not reading before `resume`; `connected` and errors are the socket's own events. */
@@ -289,5 +292,5 @@ function onClose(this: Socket): void {
 }
 
 function ownerOf(socket: Socket): ByteSocket {
-  return (socket as OwnedSocket)[OWNER] // set before any of the listeners
+  return (socket as OwnedSocket).byteSocket // set before any of the listeners
 }

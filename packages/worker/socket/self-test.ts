@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
-import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
 import { ByteSocket } from './byte-socket.ts'
 import { WriteSlots } from './write-slots.ts'
 
@@ -9,9 +8,8 @@ const SELF_TEST_TIMEOUT_MS = 5000
 const PROBE = 'shared read buffer'
 
 /**
- * Whether this Node lets an accepted socket read into a shared buffer, one that was moved between threads too
- * (`ByteSocket.adopt` leans on internals). False means: read by 'data' events, which costs more CPU and is right all the
- * same.
+ * Whether this Node lets the handle of an accepted socket be wrapped around a shared read buffer (`ByteSocket.adopt` leans
+ * on internals). False means: read by 'data' events, which costs more CPU and is right all the same.
  */
 export async function canShareReadBuffer(): Promise<boolean> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true })
@@ -24,23 +22,13 @@ export async function canShareReadBuffer(): Promise<boolean> {
   try {
     // `once` gives unknown[]; a server's 'connection' carries its socket.
     const [accepted] = (await once(server, 'connection')) as [Socket]
-    return await echoesThroughSharedBuffer(client, move(accepted))
+    return await echoesThroughSharedBuffer(client, accepted)
   } catch {
     return false
   } finally {
     client.destroy()
     server.close()
   }
-}
-
-/** As the primary hands it over and a worker gets it. */
-function move(socket: Socket): Socket {
-  const { port1, port2 } = new MessageChannel()
-  port1.postMessage(socket, [socket])
-  const received: { message: Socket } | undefined = receiveMessageOnPort(port2)
-  port1.close()
-  if (received === undefined) throw new Error('the socket did not arrive')
-  return received.message
 }
 
 function echoesThroughSharedBuffer(client: Socket, accepted: Socket): Promise<boolean> {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { NetworkConfig } from '#shared/config'
 import type { HostPort } from '#shared/dc'
+import type { SocketHandle } from '#shared/socket-handle'
 import { ByteSocket } from './byte-socket.ts'
 import { connectSocket } from './connect-socket.ts'
 import type { ReadBuffers } from './read-buffers.ts'
@@ -35,7 +36,7 @@ export class Sockets {
   }
 
   /** Take over a client that was accepted elsewhere; it is not reading before `resume`. */
-  adopt(socket: Socket): ByteSocket {
+  adopt(socket: SocketHandle | Socket): ByteSocket {
     const client = ByteSocket.adopt(socket, this.slots, this.#buffers?.client ?? null)
     this.#options.applyToClient(client.socket)
     return client
