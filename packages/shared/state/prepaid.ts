@@ -44,7 +44,8 @@ export function takeSlice(
     if (isUsedUp(state)) return taken
     const unspent = Atomics.load(numbers, at)
     const slice = sizeSlice(Number(unspent), neededBytes - taken, threads)
-    if (slice > 0 && Atomics.compareExchange(numbers, at, unspent, unspent - BigInt(slice)) !== unspent) continue
+    if (slice > 0 && Atomics.compareExchange(numbers, at, unspent, unspent - BigInt(slice)) !== unspent)
+      continue
     taken += slice
     if (taken >= neededBytes) return taken
     if (Atomics.compareExchange(cells, user + USER_QUOTA, state, markUsedUp(state)) === state) return taken

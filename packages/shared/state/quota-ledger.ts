@@ -31,25 +31,27 @@ export class QuotaLedger {
     this.#numbers = new BigInt64Array(0)
   }
 
-  /**
-   * The user of this slot may move so many bytes, of which some count as used. Takes effect at once; connections of
-   * a user who has used more than that are ended by their threads with their next publication.
-   */
-  set(slot: number, limitBytes: number, usedBytes: number): void {
+  /** The user of this slot may move so many bytes from now on, of which some count as used. */
+  begin(slot: number, limitBytes: number, usedBytes: number): void {
     this.#viewAll(slot)
-    const user = userStart(this.#memory.threads, slot)
-    const known = this.#quotas.get(slot)
+    const { threads } = this.#memory
     const base = this.#moved(slot) - usedBytes
-    this.#quotas.set(slot, { limitBytes, base })
-    const state = Atomics.load(this.#cells, user + USER_QUOTA)
-    const at = (user + USER_UNSPENT) / 2
-    if (known === undefined || state === NO_QUOTA)
-      Atomics.store(this.#numbers, at, BigInt(limitBytes - usedBytes - this.#sumPrepaid(slot)))
+    const unspent = limitBytes - usedBytes - sumPrepaid(this.#cells, threads, slot)
+    Atomics.store(this.#numbers, (userStart(threads, slot) + USER_UNSPENT) / 2, BigInt(unspent))
+    this.#open(slot, { limitBytes, base })
+  }
+
+  /**
+   * The quota is another one, or more or less of it counts as used. Takes effect at once; connections of a user who has
+   * used all of it are ended by their threads with their next publication.
+   * @param usedChange bytes, in addition to what is counted as used by now
+   */
+  change(slot: number, limitBytes: number, usedChange: number): void {
+    const before = this.#quota(slot)
     // Threads may take some of it at the same moment.
-    else
-      Atomics.add(this.#numbers, at, BigInt(limitBytes - known.limitBytes) + BigInt(base - known.base))
-    const open = reopen(state)
-    Atomics.store(this.#cells, user + USER_QUOTA, usedBytes < limitBytes ? open : markUsedUp(open))
+    const unspentChange = BigInt(limitBytes - before.limitBytes - usedChange)
+    Atomics.add(this.#numbers, (userStart(this.#memory.threads, slot) + USER_UNSPENT) / 2, unspentChange)
+    this.#open(slot, { limitBytes, base: before.base - usedChange })
   }
 
   /** The user of this slot has none any more, or is gone. */
@@ -81,8 +83,13 @@ export class QuotaLedger {
     return bytesIn + bytesOut
   }
 
-  #sumPrepaid(slot: number): number {
-    return sumPrepaid(this.#cells, this.#memory.threads, slot)
+  /** Last: what is left is there already when threads see that something is. */
+  #open(slot: number, quota: Quota): void {
+    this.#quotas.set(slot, quota)
+    const cell = userStart(this.#memory.threads, slot) + USER_QUOTA
+    const state = reopen(Atomics.load(this.#cells, cell))
+    const isLeft = this.readUsed(slot) < quota.limitBytes
+    Atomics.store(this.#cells, cell, isLeft ? state : markUsedUp(state))
   }
 
   #quota(slot: number): Quota {

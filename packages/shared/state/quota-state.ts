@@ -11,4 +11,4 @@ export const isUsedUp = (state: number): boolean => (state & 1) === 1
 export const markUsedUp = (state: number): number => state | 1
 
 /** The next state of a quota of which something is left. */
-export const reopen = (state: number): number => (((state | 1) + 1) & 0x7fff_ffff) || 2
+export const reopen = (state: number): number => ((state | 1) + 1) & 0x7fff_ffff || 2
