@@ -12,6 +12,7 @@ import {
 import { createHandshakesMemory, Handshakes, type HandshakesMemory } from '#shared/state/handshakes'
 import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
+import { QuotaLedger } from '#shared/state/quota-ledger'
 import { createLedgerMemory, MAX_USERS, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
 import { ClockWatch } from './clock-watch.ts'
@@ -19,7 +20,8 @@ import { LeavingUsers } from './leaving-users.ts'
 import { DescriptorProbe } from './descriptor-probe.ts'
 import type { FamilySources } from './stats/list-families.ts'
 import type { StatsSnapshot } from './stats/stats-json.ts'
-import type { Totals } from './state-file/totals.ts'
+import { Quotas } from './quota/quotas.ts'
+import { withQuota, type Totals } from './state-file/totals.ts'
 import { Throttle } from './throttle.ts'
 import type { UpgradeMessage } from './upgrade/messages.ts'
 import { ReplayExchange } from './upgrade/replay-exchange.ts'
@@ -53,6 +55,7 @@ export class SharedState {
   readonly #ledger: UserLedger
   readonly #throttle: Throttle
   readonly #leaving: LeavingUsers
+  readonly #quotas: Quotas
   readonly #replay: ReplaySet | null
   readonly #clock: ClockWatch
   readonly #descriptors: DescriptorProbe
@@ -76,6 +79,7 @@ export class SharedState {
     this.#ledgerMemory = createLedgerMemory(threads)
     this.#ledger = new UserLedger(this.#ledgerMemory)
     this.#leaving = new LeavingUsers(this.#ledger)
+    this.#quotas = new Quotas({ ledger: new QuotaLedger(this.#ledgerMemory, this.#ledger), log })
     const { enabled, maxSizeBytes } = config.defense.antiReplay
     this.#replayMemory = enabled ? createReplayMemory(maxSizeBytes) : null
     this.#replay = this.#replayMemory === null ? null : new ReplaySet(this.#replayMemory, threads)
@@ -99,11 +103,13 @@ export class SharedState {
   setUsers(users: readonly UserConfig[]): void {
     if (users.length > MAX_USERS) throw new OperatorError(`too many users: at most ${MAX_USERS} are possible`)
     const left = new Map(this.#users.map((entry) => [entry.name, entry]))
-    this.#users = users.map(({ name, secrets }) => {
+    this.#users = users.map(({ name, secrets, overLimit }) => {
       const { slot: userSlot, generation } = left.get(name) ?? this.#ledger.addUser(this.#leaving.slots)
       left.delete(name)
-      return { name, secrets, slot: userSlot, generation }
+      return { name, secrets, overLimit, slot: userSlot, generation }
     })
+    const slots = new Map(this.#users.map((entry) => [entry.name, entry.slot]))
+    this.#quotas.setUsers(users.map(({ name, quota }) => ({ name, quota, slot: slots.get(name) ?? -1 })))
     for (const { name, slot: userSlot } of left.values()) {
       this.#leaving.add(name, userSlot, this.#totals)
       this.#ledger.removeUser(userSlot)
@@ -154,10 +160,13 @@ export class SharedState {
     this.#countClockSteps()
     this.#throttle.tick(performance.now())
     this.#leaving.settle(this.#totals)
+    this.#quotas.tick()
     this.#descriptors.check(performance.now())
     this.counters.publish()
     this.#ticks += 1
-    if (this.#ticks % TICKS_PER_REPAIR === 0) this.#ledger.repair()
+    if (this.#ticks % TICKS_PER_REPAIR !== 0) return
+    this.#ledger.repair()
+    this.#quotas.repair()
   }
 
   #countClockSteps(): void {
@@ -179,10 +188,14 @@ export class SharedState {
   }
 
   /** Where exporters read what is kept here. */
-  get sources(): Pick<FamilySources, 'sums' | 'ledger' | 'users' | 'throttle' | 'replayFillRatio'> {
+  get sources(): Pick<
+    FamilySources,
+    'sums' | 'ledger' | 'quotas' | 'users' | 'throttle' | 'replayFillRatio'
+  > {
     return {
       sums: this.sums,
       ledger: this.#ledger,
+      quotas: this.#quotas,
       users: () => this.#users,
       throttle: () => this.#throttle.snapshot(),
       replayFillRatio: () => this.#replay?.fillRatio(monotonicMs() / 1000) ?? null,
@@ -199,13 +212,20 @@ export class SharedState {
   /** Take in what was counted before the start, or by a process that drains. */
   addTotals(counted: ReadonlyMap<string, Totals>): void {
     this.#totals.add(counted)
+    for (const [name, { quota }] of counted) if (quota !== undefined) this.#quotas.add(name, quota)
   }
 
   /** For the state file. */
   listTotals(): ReadonlyMap<string, Totals> {
     this.#leaving.settle(this.#totals)
-    return this.#totals.listAll(
+    const all = this.#totals.listAll(
       new Map(this.#users.map(({ name, slot: userSlot }) => [name, this.#ledger.read(userSlot)])),
+    )
+    return new Map(
+      Array.from(all, ([name, { quota: _, ...totals }]) => [
+        name,
+        { ...totals, ...withQuota(this.#quotas.use(name)) },
+      ]),
     )
   }
 

@@ -56,7 +56,22 @@ export interface UserConfig {
   readonly name: string
   /** At least one; several when a person has links with several hosts. */
   readonly secrets: readonly Secret[]
+  /** null: as much as the user likes. */
+  readonly quota: QuotaConfig | null
+  /** What a connection gets that a limit of the user's own refuses. */
+  readonly overLimit: RefuseAction
 }
+
+export interface QuotaConfig {
+  /** Both directions together. */
+  readonly limitBytes: number
+  /** After which it begins anew. */
+  readonly period: QuotaPeriod
+}
+
+/** By the calendar in UTC, weeks from Monday; `total` never ends. */
+export const QUOTA_PERIODS = ['day', 'week', 'month', 'total'] as const
+export type QuotaPeriod = (typeof QUOTA_PERIODS)[number]
 
 /** Where an HTTP server of ours listens: TCP, or the absolute path of a UNIX socket (decision C6). */
 export type HttpAddress = HostPort | UnixSocketAddress

@@ -1,4 +1,5 @@
 /** Errors by who can act on them. Decide on `code`, never on `message`. */
+import type { RefuseAction } from './config.ts'
 
 /** Why a handshake ended without a session. Also the `outcome` label of the handshake counter. */
 export const HANDSHAKE_CODES = [
@@ -22,6 +23,7 @@ export const HANDSHAKE_CODES = [
   'refused',
   'obfuscated2',
   'front-answered',
+  'quota',
 ] as const
 export type HandshakeCode = (typeof HANDSHAKE_CODES)[number]
 
@@ -30,11 +32,19 @@ export class HandshakeError extends Error {
   readonly code: HandshakeCode
   /** Whose site such a peer gets to see: the host it named, or null for the first user's. */
   readonly frontHost: string | null
-  constructor(code: HandshakeCode, message: string, frontHost: string | null = null) {
+  /** What such a peer gets before we have answered a byte. */
+  readonly action: RefuseAction
+  constructor(
+    code: HandshakeCode,
+    message: string,
+    frontHost: string | null = null,
+    action: RefuseAction = 'front',
+  ) {
     super(message)
     this.name = 'HandshakeError'
     this.code = code
     this.frontHost = frontHost
+    this.action = action
   }
 }
 

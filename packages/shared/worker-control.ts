@@ -1,4 +1,4 @@
-import type { ProxyConfig } from './config.ts'
+import type { ProxyConfig, RefuseAction } from './config.ts'
 import type { IpFilterValues } from './ip-filter.ts'
 import type { DcAddress, DcTable, HostPort } from './dc.ts'
 import type { HealthMemory } from './dial/address-health.ts'
@@ -17,6 +17,8 @@ export interface UserEntry {
   /** Slots are used again; the generation tells this user from the one before. */
   readonly generation: number
   readonly secrets: readonly { readonly key: Uint8Array; readonly host: string }[]
+  /** What a connection gets that the user's own limits refuse; by default `close`. */
+  readonly overLimit?: RefuseAction
 }
 
 /** Everything a worker thread begins with. Crosses by structured cloning; the memories are shared. */

@@ -44,6 +44,11 @@ export class Connections {
     for (const connection of this.#open) connection.close('shutdown')
   }
 
+  /** Those of one user. */
+  closeUser(slot: number, reason: string): void {
+    for (const connection of this.#open) if (connection.userKey?.user.slot === slot) connection.close(reason)
+  }
+
   /** Those of users who are not among these any more. */
   closeRemoved(users: readonly UserEntry[]): void {
     const generations = new Map(users.map((user) => [user.slot, user.generation]))

@@ -20,7 +20,9 @@ function takeBackUnsent({ client, tally, userKey, thread }: Connection): void {
   const unsent = Math.min(client.unsentBytes, tally.down)
   if (unsent === 0 || userKey === null) return
   tally.down -= unsent
-  thread.users.account(userKey.user.slot).bytesOut -= unsent
+  const account = thread.users.account(userKey.user.slot)
+  account.bytesOut -= unsent
+  account.prepaid += unsent
 }
 
 function slotsOf(to: 'telegram' | 'site'): ReadonlyMap<string, number> {

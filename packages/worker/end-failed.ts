@@ -18,7 +18,8 @@ export async function endFailed(connection: Connection, error: unknown): Promise
   if (error instanceof HandshakeError) {
     thread.countHandshake(error.code)
     log.debug(describe(connection, error), { error: error.message })
-    if (stage === 'hello' && isFronted(connection, error)) return front(connection, error)
+    // To whoever fails before we have answered a byte we are the site, unless it is a user whom a limit refuses.
+    if (stage === 'hello' && error.action === 'front') return front(connection, error)
     return connection.close(error.code)
   }
   if (error instanceof DialError) return connection.close(`cannot dial to telegram: ${error.code}`)
@@ -28,10 +29,6 @@ export async function endFailed(connection: Connection, error: unknown): Promise
 
 function describe({ stage }: Connection, { code }: HandshakeError): string {
   if (code === 'refused') return 'connection throttled'
+  if (code === 'quota') return 'the quota of the user is used up'
   return stage === 'hello' ? 'cannot read client hello' : 'obfuscated handshake is failed'
-}
-
-/** To whoever fails before we have answered a byte we are the site; a user who is refused gets what the throttle says. */
-function isFronted({ config }: Connection, { code }: HandshakeError): boolean {
-  return code !== 'refused' || config.throttle.action === 'front'
 }

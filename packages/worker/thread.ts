@@ -95,7 +95,10 @@ export class Thread implements WorkerControl {
     this.counters = new CounterRow(boot.counters, boot.thread)
     this.#loopMeter = new LoopMeter(this.counters)
     this.histograms = new HistogramRow(boot.histograms, boot.thread)
-    this.users = new UserRows(boot.ledger, boot.thread)
+    this.users = new UserRows(boot.ledger, boot.thread, (user) =>
+      // Behind the chunk that is relayed at the moment, and before the next one of anybody.
+      queueMicrotask(() => this.#connections.closeUser(user, 'quota')),
+    )
     this.sockets = new Sockets(able, config.network)
     this.hellos = new HelloCheck({
       users: boot.users,

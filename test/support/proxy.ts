@@ -166,7 +166,7 @@ export function defaultConfig(options: TestProxyOptions): ProxyConfig {
     users: Object.entries(options.users).map(([name, text]) => {
       const parsed = parseSecret(text)
       if (!parsed.ok) throw new Error(`${name}: ${parsed.code}`)
-      return { name, secrets: [parsed.secret] }
+      return { name, secrets: [parsed.secret], quota: null, overLimit: 'close' }
     }),
     bindTo: [loopback],
     listenBacklog: 4096,

@@ -1,6 +1,5 @@
 import type { DcRoutes, UserConfig } from '#shared/config'
 import { type DcTable, formatHostPort } from '#shared/dc'
-import { maskSecret } from '#shared/secret'
 
 import { decodeTable, type TomlTable } from './decoders.ts'
 import { DEFENSE_ROWS, type DefenseValues } from './rows/defense.ts'
@@ -12,6 +11,7 @@ import { STATS_ROWS, type StatsValues } from './rows/stats.ts'
 import { THROTTLE_ROWS, type ThrottleValues } from './rows/throttle.ts'
 import type { Rows, SchemaRow, Shown } from './schema-row.ts'
 import { showProxies } from './upstream-proxy.ts'
+import { showUser } from './user-table.ts'
 
 type PlainValues = GlobalValues &
   ThrottleValues &
@@ -62,11 +62,11 @@ const TABLE_ROWS: TableRows = {
   },
   secrets: {
     decode: decodeTable,
-    show: (users) => Object.fromEntries(users.map((user) => [user.name, user.secrets.map(maskSecret)])),
+    show: (users) => Object.fromEntries(users.map((user) => [user.name, showUser(user)])),
     default: {},
     reload: 'live',
     sensitive: true,
-    help: 'The users: a name and a secret each.',
+    help: 'The users: a name and a secret each, or a table with limits of their own.',
   },
 }
 

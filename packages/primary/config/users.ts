@@ -6,8 +6,8 @@ import { isTable, type TomlTable } from './decoders.ts'
 import { describeSecretValue, formatPath, SWAPPED_SECRET } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import { GLOBAL_KEYS } from './match-keys.ts'
-import { findNearest } from './nearest.ts'
 import { decodeSecrets, type SecretList } from './secrets.ts'
+import { NO_LIMITS, readUserTable } from './user-table.ts'
 import type { ConfigWarning } from './warning.ts'
 
 /** The user of a file that has only a `secret` (operator.md §1.3). */
@@ -15,7 +15,6 @@ const DEFAULT_USER = 'default'
 const MAX_NAME_LENGTH = 64
 /** Code points, not UTF-16 units: names may be written in any script. */
 const USER_NAME = new RegExp(`^\\P{Cc}{1,${MAX_NAME_LENGTH}}$`, 'u')
-const USER_KEYS = ['secret']
 
 export interface UsersResult {
   /** Sorted bytewise by name. */
@@ -41,13 +40,15 @@ export function collectUsers(section: TomlTable, single: SecretList | null, line
     const path = ['secrets', name]
     const at = { path: formatPath(path), ...lineOf(lines, path) }
     const globalKey = GLOBAL_KEYS.get(name.toLowerCase())
-    const given = isTable(value) ? readSecretKey(value) : value
+    const table = isTable(value) ? readUserTable(path, value, lines) : null
+    const given = table === null ? value : table.secret
     const decoded = decodeSecrets(given)
     if (!decoded.ok && globalKey !== undefined) {
       misplacedKeys.add(globalKey)
       problems.push({ ...at, expected: explainMisplaced(globalKey) })
       continue
     }
+    problems.push(...(table?.problems ?? []))
     if (!decoded.ok) {
       const found = decoded.found ?? describeSecretValue(given)
       problems.push({ ...at, ...(given === undefined ? {} : { found }), expected: decoded.expected })
@@ -71,22 +72,15 @@ export function collectUsers(section: TomlTable, single: SecretList | null, line
         ...at,
         expected: `this is a user called "${name}"; ${explainMisplaced(globalKey)}`,
       })
-    if (isTable(value)) warnings.push(...findUnknownUserKeys(path, value, lines))
-    users.push({ name, secrets: decoded.value })
+    warnings.push(...(table?.warnings ?? []))
+    const { quota, overLimit } = table ?? NO_LIMITS
+    users.push({ name, secrets: decoded.value, quota, overLimit })
   }
 
   users.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
   problems.push(...findSharedSecrets(users, lines))
-  if (users.length === 0 && single !== null) users.push({ name: DEFAULT_USER, secrets: single })
+  if (users.length === 0 && single !== null) users.push({ name: DEFAULT_USER, secrets: single, ...NO_LIMITS })
   return { users, problems, warnings, misplacedKeys }
-}
-
-function readSecretKey(table: TomlTable): unknown {
-  return Object.entries(table).find(([key]) => isUserKey(key))?.[1]
-}
-
-function isUserKey(key: string): boolean {
-  return USER_KEYS.includes(key.toLowerCase())
 }
 
 function isUserName(name: string): boolean {
@@ -122,22 +116,6 @@ function findSharedSecrets(users: readonly UserConfig[], lines: KeyLines): Confi
 /** As host names are compared in a ClientHello (decision W1). */
 function normalizeHost(host: string): string {
   return host.replace(/\.$/, '').toLowerCase()
-}
-
-function findUnknownUserKeys(path: readonly string[], table: TomlTable, lines: KeyLines): ConfigWarning[] {
-  return Object.keys(table)
-    .filter((key) => !isUserKey(key))
-    .map((key) => {
-      const nearest = findNearest(key, USER_KEYS)
-      const hint =
-        nearest === undefined ? 'unknown key, ignored' : `unknown key, ignored: did you mean ${nearest}?`
-      return {
-        kind: 'unknown',
-        path: formatPath([...path, key]),
-        ...lineOf(lines, [...path, key]),
-        expected: hint,
-      }
-    })
 }
 
 function lineOf(lines: KeyLines, path: readonly string[]): { line?: number } {

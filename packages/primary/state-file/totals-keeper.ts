@@ -28,7 +28,7 @@ export class TotalsKeeper {
   #owned: StateFile | null
   #writer: DrainWriter | null
   #timer: NodeJS.Timeout | null
-  #isClosed: boolean
+  #closing: Promise<void> | null
   /** One change of ownership at a time. */
   #changing: Promise<void>
 
@@ -37,7 +37,7 @@ export class TotalsKeeper {
     this.#owned = null
     this.#writer = null
     this.#timer = null
-    this.#isClosed = false
+    this.#closing = null
     this.#changing = Promise.resolve()
   }
 
@@ -78,7 +78,7 @@ export class TotalsKeeper {
   }
 
   async #tryToAdopt(): Promise<void> {
-    if (this.#isClosed) return
+    if (this.#closing !== null) return
     const opening = this.open()
     this.#changing = opening.catch(() => {})
     await opening
@@ -95,7 +95,7 @@ export class TotalsKeeper {
       this.#writer = new DrainWriter(path, saved)
     })
     await this.#changing
-    if (!this.#isClosed) this.#timer = setInterval(() => void this.#write(false), PART_EACH_MS)
+    if (this.#closing === null) this.#timer = setInterval(() => void this.#write(false), PART_EACH_MS)
   }
 
   /** Save now: the end may come at any time. */
@@ -103,10 +103,13 @@ export class TotalsKeeper {
     await this.#owned?.save(this.#options.read)
   }
 
-  /** Save a last time. Calling it twice is fine. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
+  /** Save a last time. Whoever calls it again waits for the same end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer)
     await this.#changing
     const owned = this.#owned

@@ -6,14 +6,21 @@
  *   {"name":"boris","bytes_in":0,"bytes_out":0,"last_seen":null}
  *   ]}
  *
+ * A user with a quota has `"quota":{"period":"month","start":"2026-01-01T00:00:00.000Z","used":30}` as well.
  * `"folded":["123.0a1b2c3d"]` before the users names files of drained processes that are part of these numbers already.
  */
+
+import { mergeUse, subtractUse, type QuotaUse } from '../quota/quota-use.ts'
+import { formatUse, parseUse } from './quota-json.ts'
+import { isCount, isRecord, parseTime } from './read-json.ts'
 
 export interface Totals {
   readonly bytesIn: number
   readonly bytesOut: number
   /** Unix time, or null for never. */
   readonly lastSeenMs: number | null
+  /** Absent for who has never had a quota. */
+  readonly quota?: QuotaUse
 }
 
 export const NOTHING: Totals = { bytesIn: 0, bytesOut: 0, lastSeenMs: null }
@@ -26,7 +33,15 @@ export function addTotals(a: Totals, b: Totals): Totals {
     bytesIn: addCounts(a.bytesIn, b.bytesIn),
     bytesOut: addCounts(a.bytesOut, b.bytesOut),
     lastSeenMs: seenMs === 0 ? null : seenMs,
+    ...withQuota(
+      a.quota === undefined || b.quota === undefined ? (a.quota ?? b.quota) : mergeUse(a.quota, b.quota),
+    ),
   }
+}
+
+/** Without a quota there is no such member. */
+export function withQuota(quota: QuotaUse | undefined): Pick<Totals, 'quota'> {
+  return quota === undefined ? {} : { quota }
 }
 
 /** Beyond 9 PB a double is no exact count any more, and the file would not be taken for ours again. */
@@ -51,8 +66,10 @@ export function subtractTotals(
     const base = before.get(name) ?? NOTHING
     const bytesIn = totals.bytesIn - base.bytesIn
     const bytesOut = totals.bytesOut - base.bytesOut
-    if (bytesIn === 0 && bytesOut === 0 && totals.lastSeenMs === base.lastSeenMs) continue
-    news.set(name, { bytesIn, bytesOut, lastSeenMs: totals.lastSeenMs })
+    const quota = totals.quota === undefined ? undefined : subtractUse(totals.quota, base.quota)
+    if (bytesIn === 0 && bytesOut === 0 && totals.lastSeenMs === base.lastSeenMs && quota === undefined)
+      continue
+    news.set(name, { bytesIn, bytesOut, lastSeenMs: totals.lastSeenMs, ...withQuota(quota) })
   }
   return news
 }
@@ -62,12 +79,13 @@ export function formatTotals(
   users: ReadonlyMap<string, Totals>,
   folded: ReadonlySet<string> = new Set(),
 ): string {
-  const lines = Array.from(users, ([name, { bytesIn, bytesOut, lastSeenMs }]) =>
+  const lines = Array.from(users, ([name, { bytesIn, bytesOut, lastSeenMs, quota }]) =>
     JSON.stringify({
       name,
       bytes_in: bytesIn,
       bytes_out: bytesOut,
       last_seen: lastSeenMs === null ? null : new Date(lastSeenMs).toISOString(),
+      ...(quota === undefined ? {} : { quota: formatUse(quota) }),
     }),
   )
   const known = folded.size === 0 ? '' : `"folded":${JSON.stringify([...folded])},`
@@ -98,9 +116,10 @@ function parseEntry(entry: unknown): { name: string; totals: Totals } | null {
   if (!isRecord(entry)) return null
   const { name, bytes_in: bytesIn, bytes_out: bytesOut, last_seen: lastSeen } = entry
   if (typeof name !== 'string' || !isCount(bytesIn) || !isCount(bytesOut)) return null
-  if (lastSeen === null) return { name, totals: { bytesIn, bytesOut, lastSeenMs: null } }
-  const lastSeenMs = typeof lastSeen === 'string' ? Date.parse(lastSeen) : Number.NaN
-  return Number.isNaN(lastSeenMs) ? null : { name, totals: { bytesIn, bytesOut, lastSeenMs } }
+  const quota = entry['quota'] === undefined ? undefined : parseUse(entry['quota'])
+  const lastSeenMs = lastSeen === null ? null : parseTime(lastSeen)
+  if (quota === null || lastSeenMs === undefined) return null
+  return { name, totals: { bytesIn, bytesOut, lastSeenMs, ...withQuota(quota) } }
 }
 
 function parseJson(text: string): unknown {
@@ -110,10 +129,3 @@ function parseJson(text: string): unknown {
     return null
   }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** We write no minus zero, and it would be another zero when it is read. */
-const isCount = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)

@@ -25,11 +25,10 @@ export interface FamilySources extends Omit<UserFamiliesOptions, 'limit'> {
 
 /** Everything that exporters show, for all of them alike; histograms are on their own. */
 export function listFamilies(sources: FamilySources): readonly SampledFamily[] {
-  const { sums, dcAddresses, ledger, users, perUserLimit, throttle, replayFillRatio, workers, upstreams } =
-    sources
+  const { sums, dcAddresses, perUserLimit, throttle, replayFillRatio, workers, upstreams } = sources
   return [
     ...listCountedFamilies(sums, dcAddresses),
-    ...listUserFamilies({ ledger, users, limit: perUserLimit }),
+    ...listUserFamilies({ ...sources, limit: perUserLimit }),
     ...listThrottleFamilies(throttle, perUserLimit),
     ...listWorkerFamilies(workers),
     ...listUpstreamFamilies(upstreams),

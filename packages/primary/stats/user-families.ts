@@ -5,6 +5,7 @@
 import { REFUSALS, type Refusal } from '#shared/state/ledger-layout'
 import type { UserLedger, UserNumbers } from '#shared/state/user-ledger'
 import type { UserEntry } from '#shared/worker-control'
+import type { QuotaNumbers, Quotas } from '../quota/quotas.ts'
 import type { Sample, SampledFamily } from './families.ts'
 import { Rising } from './rising.ts'
 
@@ -13,6 +14,7 @@ const OTHERS = 'other'
 
 export interface UserFamiliesOptions {
   readonly ledger: Pick<UserLedger, 'read' | 'readRefusals'>
+  readonly quotas: Pick<Quotas, 'read'>
   /** In the order of the configuration, which is bytewise by name. */
   readonly users: () => readonly UserEntry[]
   /** Users shown one by one. */
@@ -22,7 +24,8 @@ export interface UserFamiliesOptions {
 /** A number of a user: labels beside `user`, and how to read it. */
 interface Reading {
   readonly labels: Readonly<Record<string, string>>
-  readonly read: (ledger: UserFamiliesOptions['ledger'], user: UserEntry) => number
+  /** null for a user who has no such number. */
+  readonly read: (ledger: UserFamiliesOptions['ledger'], user: UserEntry) => number | null
 }
 
 const numbers =
@@ -35,7 +38,14 @@ const refusals =
   (ledger, { slot }) =>
     ledger.readRefusals(slot)[reason]
 
-/** Families `user_connections`, `user_bytes`, `user_refusals`. */
+const quotaOf =
+  (quotas: UserFamiliesOptions['quotas'], pick: (numbers: QuotaNumbers) => number): Reading['read'] =>
+  (_, { slot }) => {
+    const found = quotas.read(slot)
+    return found === null ? null : pick(found)
+  }
+
+/** Families `user_connections`, `user_bytes`, `user_refusals`, `user_quota_bytes`, `user_quota_used_bytes`. */
 export function listUserFamilies(options: UserFamiliesOptions): readonly SampledFamily[] {
   const sent = new Rising()
   return [
@@ -71,6 +81,22 @@ export function listUserFamilies(options: UserFamiliesOptions): readonly Sampled
           REFUSALS.map((reason) => ({ labels: { reason }, read: refusals(reason) })),
         ),
     },
+    {
+      name: 'user_quota_bytes',
+      kind: 'gauge',
+      help: 'Bytes that the user may move in each period of the quota; absent for users without a quota.',
+      labelNames: ['user'],
+      collect: () =>
+        collect(options, [{ labels: {}, read: quotaOf(options.quotas, ({ limitBytes }) => limitBytes) }]),
+    },
+    {
+      name: 'user_quota_used_bytes',
+      kind: 'gauge',
+      help: 'Bytes that the user has moved in this period of the quota.',
+      labelNames: ['user'],
+      collect: () =>
+        collect(options, [{ labels: {}, read: quotaOf(options.quotas, ({ usedBytes }) => usedBytes) }]),
+    },
   ]
 }
 
@@ -81,12 +107,13 @@ function collect({ ledger, users, limit }: UserFamiliesOptions, readings: readon
   const shown = all.filter(isShown)
   const others = all.filter((user, index) => !isShown(user, index))
   return readings.flatMap(({ labels, read }) => {
-    const samples = shown.map((user) => ({
-      labels: { user: user.name, ...labels },
-      value: read(ledger, user),
-    }))
-    if (others.length === 0) return samples
-    const rest = others.reduce((sum, user) => sum + read(ledger, user), 0)
-    return [...samples, { labels: { user: OTHERS, ...labels }, value: rest }]
+    const samples = shown.flatMap((user) => {
+      const value = read(ledger, user)
+      return value === null ? [] : [{ labels: { user: user.name, ...labels }, value }]
+    })
+    const rest = others.map((user) => read(ledger, user)).filter((value) => value !== null)
+    if (rest.length === 0) return samples
+    const value = rest.reduce((sum, one) => sum + one, 0)
+    return [...samples, { labels: { user: OTHERS, ...labels }, value }]
   })
 }

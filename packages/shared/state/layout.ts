@@ -30,7 +30,7 @@ export interface Metric {
 export const MAX_DC_ADDRESSES = 256
 
 /** As the log names them; `other` is an end by us: a shutdown, a user who was removed, a broken record. */
-export const RELAY_ENDS = ['ended', 'client-error', 'far-error', 'idle', 'other'] as const
+export const RELAY_ENDS = ['ended', 'client-error', 'far-error', 'idle', 'other', 'quota'] as const
 
 const IP_FAMILY = ['ipv4', 'ipv6'] as const
 const IP_LIST = ['allowlist', 'blocklist'] as const

@@ -5,8 +5,8 @@
  *   | total | … | limit | fair | decisions | … | thread 0 | thread 1 | … | user 0 | user 1 | … grows …
  *
  *   thread: | sequence | live | pad to 128 bytes |
- *   user:   | live | cap | generation | version | refusals by reason … | row of thread 0 | row of thread 1 | … |
- *   row:    | live | pad | bytesIn (64) | bytesOut (64) | lastSeenMs (64) |
+ *   user:   | live | cap | generation | version | refusals by reason … | quota | unspent (64) | row of thread 0 | … |
+ *   row:    | live | pad | bytesIn (64) | bytesOut (64) | lastSeenMs (64) | prepaid (64) |
  *
  * User by user, so that the memory can grow while every offset stays where it is.
  */
@@ -37,15 +37,21 @@ export const USER_VERSION = 3
 /** Refusals, in the order of REFUSALS. They are rare: all threads count in the same cells. */
 export const USER_REFUSED = 4
 /** Why a user who proved a key is not admitted. Also the `reason` label of the refusal counter. */
-export const REFUSALS = ['cap', 'fair-share'] as const
+export const REFUSALS = ['cap', 'fair-share', 'quota'] as const
 export type Refusal = (typeof REFUSALS)[number]
-const USER_HEAD_CELLS = 8
+/** What the user's quota is at, see quota-state.ts. */
+export const USER_QUOTA = 7
+/** Bytes of the quota that no thread has taken yet. Below 0 when more was moved than there was. */
+export const USER_UNSPENT = 8
+const USER_HEAD_CELLS = 10
 
 export const ROW_LIVE = 0
 export const ROW_BYTES_IN = 2
 export const ROW_BYTES_OUT = 4
 export const ROW_LAST_SEEN = 6
-const ROW_CELLS = 8
+/** Bytes of the quota that the thread has taken and not published as moved. */
+export const ROW_PREPAID = 8
+const ROW_CELLS = 10
 
 export const NO_LIMIT = 0x7fff_ffff
 

@@ -3,7 +3,6 @@
  * on shared cells and is exact over all threads; traffic is kept in rows with a single writer and summed here. This is
  * the primary's side; the threads' side is user-rows.ts.
  */
-import { endianness } from 'node:os'
 import { BugError, OperatorError } from '../errors.ts'
 import {
   committedUsers,
@@ -18,6 +17,7 @@ import {
   ROW_BYTES_OUT,
   ROW_LAST_SEEN,
   ROW_LIVE,
+  ROW_PREPAID,
   rowOffset,
   THREAD_LIVE,
   THREAD_SEQUENCE,
@@ -26,19 +26,22 @@ import {
   USER_CAP,
   USER_GENERATION,
   USER_LIVE,
+  USER_QUOTA,
   USER_REFUSED,
+  USER_UNSPENT,
   USER_VERSION,
   userStart,
 } from './ledger-layout.ts'
 import { repairTotal, repairUser, sumRowLive } from './ledger-repair.ts'
+import { loadNumber } from './load-number.ts'
+import { NO_QUOTA } from './quota-state.ts'
 
-/** Reserves 16 + 32 × threads bytes of address space a user (54 MB at 16 threads); only users that exist cost memory. */
+/** Reserves 40 + 40 × threads bytes of address space a user (68 MB at 16 threads); only users that exist cost memory. */
 export const MAX_USERS = 100_000
 /** Users to begin with; doubled whenever they do not suffice. */
 const INITIAL_USERS = 64
 /** Cells compared per `repair`: about 2 ms, whatever the number of users; the next call goes on from there. */
 const REPAIR_CELLS_PER_CALL = 16_384
-const LITTLE_ENDIAN = endianness() === 'LE'
 
 /** Plain data: crosses to the worker threads, the buffer shared. */
 export interface LedgerMemory {
@@ -104,7 +107,7 @@ export class UserLedger {
   }
 
   /**
-   * A slot for a new user, with all its numbers at 0 and no cap. Throws an OperatorError beyond MAX_USERS.
+   * A slot for a new user, with all its numbers at 0, no cap and no quota. Throws an OperatorError beyond MAX_USERS.
    * @param kept slots of removed users that somebody still has to read
    */
   addUser(kept: Pick<ReadonlySet<number>, 'has'> = NOBODY): { slot: number; generation: number } {
@@ -117,6 +120,7 @@ export class UserLedger {
     state.lastSeenFloorMs = Math.max(state.rowsLastSeenMs, state.retiredLastSeenMs)
     const user = this.#user(slot)
     Atomics.store(this.#cells, user + USER_CAP, NO_LIMIT)
+    Atomics.store(this.#cells, user + USER_QUOTA, NO_QUOTA)
     for (let reason = 0; reason < REFUSALS.length; reason++)
       Atomics.store(this.#cells, user + USER_REFUSED + reason, 0)
     // Last: from now on threads admit.
@@ -204,6 +208,9 @@ export class UserLedger {
     state.bytesInOffset += take(ROW_BYTES_IN)
     state.bytesOutOffset += take(ROW_BYTES_OUT)
     state.retiredLastSeenMs = Math.max(state.retiredLastSeenMs, take(ROW_LAST_SEEN))
+    // Not counted as moved, like the bytes that the thread had not published.
+    const prepaid = Atomics.exchange(this.#numbers, (row + ROW_PREPAID) / 2, 0n)
+    Atomics.add(this.#numbers, (user + USER_UNSPENT) / 2, prepaid)
     Atomics.sub(this.#cells, user + USER_LIVE, Atomics.exchange(this.#cells, row + ROW_LIVE, 0))
     Atomics.add(this.#cells, user + USER_VERSION, 1)
   }
@@ -296,18 +303,5 @@ export class UserLedger {
   #user(slot: number): number {
     this.#slot(slot)
     return userStart(this.#memory.threads, slot)
-  }
-}
-
-/**
- * A 64-bit number by its halves: a BigInt for each of 10,000 users' numbers would cost ten times as much. The upper
- * half changes once in 4 GiB, so if it is the same before and after, the lower one belongs to it.
- */
-function loadNumber(cells: Int32Array, at: number): number {
-  const [low, high] = LITTLE_ENDIAN ? [at, at + 1] : [at + 1, at]
-  for (;;) {
-    const upper = Atomics.load(cells, high)
-    const lower = Atomics.load(cells, low)
-    if (Atomics.load(cells, high) === upper) return upper * 0x1_0000_0000 + (lower >>> 0)
   }
 }

@@ -55,6 +55,7 @@ export function recryptUp(payload: Buffer, streams: UpStreams, meters: SessionMe
   tally.up += payload.length
   tally.lastActiveMs = clock.monotonicMs
   account.bytesIn += payload.length
+  if ((account.prepaid -= payload.length) < 0) account.payMore()
   account.lastSeenMs = clock.unixMs
   meters.counters.add(meters.upSlot, payload.length)
   return streams.toDc.update(streams.fromClient.update(payload))
@@ -81,6 +82,7 @@ export function conveyDown(
     tally.down += bytes
     tally.lastActiveMs = clock.monotonicMs
     account.bytesOut += bytes
+    if ((account.prepaid -= bytes) < 0) account.payMore()
     account.lastSeenMs = clock.unixMs
     counters.add(downSlot, bytes)
     const payload = streams === null ? chunk : streams.toClient.update(streams.fromDc.update(chunk))

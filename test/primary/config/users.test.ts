@@ -136,8 +136,8 @@ test('a bad secret is told by what is wrong with it, and never shown', () => {
 })
 
 test('an unknown key of a user warns', () => {
-  assert.deepEqual(read(`[secrets]\nanna = { secret = "${A}", sekret = 1, quota = "5gb" }`).warnings, [
+  assert.deepEqual(read(`[secrets]\nanna = { secret = "${A}", sekret = 1, birthday = "5gb" }`).warnings, [
     'secrets.anna.sekret (line 3): unknown key, ignored: did you mean secret?',
-    'secrets.anna.quota (line 3): unknown key, ignored',
+    'secrets.anna.birthday (line 3): unknown key, ignored',
   ])
 })

@@ -27,7 +27,7 @@ function createMeters(): { meters: SessionMeters; count: (counter: number) => nu
   const sums = new CounterSums(memory)
   const meters: SessionMeters = {
     tally: { up: 0, down: 0, lastActiveMs: 0 },
-    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0 },
+    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0, prepaid: Infinity, payMore: assert.fail },
     counters,
     upSlot: UP_SLOT,
     downSlot: DOWN_SLOT,

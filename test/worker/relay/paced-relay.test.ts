@@ -49,7 +49,7 @@ async function openSession(
   const counters = new CounterRow(createCountersMemory(1), 0)
   const meters: SessionMeters = {
     tally: { up: 0, down: 0, lastActiveMs: 0 },
-    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0 },
+    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0, prepaid: Infinity, payMore: assert.fail },
     counters,
     upSlot: dcSlot('telegram_traffic', 0, 'from_client'),
     downSlot: dcSlot('telegram_traffic', 0, 'to_client'),

@@ -1,0 +1,27 @@
+import { QUOTA_PERIODS } from '#shared/config'
+import type { QuotaUse } from '../quota/quota-use.ts'
+import { isCount, isRecord, parseTime } from './read-json.ts'
+
+/** As it stands in the state file. */
+export interface QuotaJson {
+  readonly period: string
+  /** Of the period. */
+  readonly start: string
+  /** Bytes. */
+  readonly used: number
+}
+
+export function formatUse({ period, startMs, usedBytes }: QuotaUse): QuotaJson {
+  return { period, start: new Date(startMs).toISOString(), used: usedBytes }
+}
+
+/** null for anything that `formatUse` has not written. */
+export function parseUse(value: unknown): QuotaUse | null {
+  if (!isRecord(value)) return null
+  const { start, used } = value
+  const period = QUOTA_PERIODS.find((known) => known === value['period'])
+  const startMs = parseTime(start)
+  return period === undefined || startMs === undefined || !isCount(used)
+    ? null
+    : { period, startMs, usedBytes: used }
+}

@@ -1,0 +1,109 @@
+/** Users' quotas in the ledger's memory (decision O13), as the primary sets and reads them; threads spend them. */
+import { BugError } from '../errors.ts'
+import { committedUsers, USER_QUOTA, USER_UNSPENT, userStart } from './ledger-layout.ts'
+import { repairUnspent, sumPrepaid } from './ledger-repair.ts'
+import { isUsedUp, markUsedUp, NO_QUOTA, reopen } from './quota-state.ts'
+import type { LedgerMemory, UserLedger } from './user-ledger.ts'
+
+interface Quota {
+  readonly limitBytes: number
+  /** What the ledger had counted for the user when nothing of the quota was used; below 0 for what was used elsewhere. */
+  readonly base: number
+}
+
+/**
+ * What the threads have published is the measure: of a quota is used what the user has moved since it began, to the byte
+ * and as everybody else reports it.
+ */
+export class QuotaLedger {
+  readonly #memory: LedgerMemory
+  readonly #ledger: Pick<UserLedger, 'read'>
+  readonly #quotas: Map<number, Quota>
+  // Of a fixed length, see user-rows.ts.
+  #cells: Int32Array
+  #numbers: BigInt64Array
+
+  constructor(memory: LedgerMemory, ledger: Pick<UserLedger, 'read'>) {
+    this.#memory = memory
+    this.#ledger = ledger
+    this.#quotas = new Map()
+    this.#cells = new Int32Array(0)
+    this.#numbers = new BigInt64Array(0)
+  }
+
+  /** The user of this slot may move so many bytes from now on, of which some count as used. */
+  begin(slot: number, limitBytes: number, usedBytes: number): void {
+    this.#viewAll(slot)
+    const { threads } = this.#memory
+    const base = this.#moved(slot) - usedBytes
+    const unspent = limitBytes - usedBytes - sumPrepaid(this.#cells, threads, slot)
+    Atomics.store(this.#numbers, (userStart(threads, slot) + USER_UNSPENT) / 2, BigInt(unspent))
+    this.#open(slot, { limitBytes, base })
+  }
+
+  /**
+   * The quota is another one, or more or less of it counts as used. Takes effect at once; connections of a user who has
+   * used all of it are ended by their threads with their next publication.
+   * @param usedChange bytes, in addition to what is counted as used by now
+   */
+  change(slot: number, limitBytes: number, usedChange: number): void {
+    const before = this.#quota(slot)
+    // Threads may take some of it at the same moment.
+    const unspentChange = BigInt(limitBytes - before.limitBytes - usedChange)
+    Atomics.add(this.#numbers, (userStart(this.#memory.threads, slot) + USER_UNSPENT) / 2, unspentChange)
+    this.#open(slot, { limitBytes, base: before.base - usedChange })
+  }
+
+  /** The user of this slot has none any more, or is gone. */
+  remove(slot: number): void {
+    if (!this.#quotas.delete(slot)) return
+    Atomics.store(this.#cells, userStart(this.#memory.threads, slot) + USER_QUOTA, NO_QUOTA)
+  }
+
+  /** Bytes, as of the threads' last publication. */
+  readUsed(slot: number): number {
+    // What was counted when it was written and never sent is taken back, by connections from before as well.
+    return Math.max(0, this.#moved(slot) - this.#quota(slot).base)
+  }
+
+  /** Nobody is let in any more. What is used may be a little less, or more, than the quota. */
+  isUsedUp(slot: number): boolean {
+    return isUsedUp(Atomics.load(this.#cells, userStart(this.#memory.threads, slot) + USER_QUOTA))
+  }
+
+  /** Put right what a dead thread left half done. Returns the number of corrections, 0 or 1. */
+  repair(slot: number): number {
+    const { limitBytes, base } = this.#quota(slot)
+    const left = (): number => limitBytes - (this.#moved(slot) - base)
+    return repairUnspent(this.#cells, this.#numbers, this.#memory.threads, slot, left)
+  }
+
+  #moved(slot: number): number {
+    const { bytesIn, bytesOut } = this.#ledger.read(slot)
+    return bytesIn + bytesOut
+  }
+
+  /** Last: what is left is there already when threads see that something is. */
+  #open(slot: number, quota: Quota): void {
+    this.#quotas.set(slot, quota)
+    const cell = userStart(this.#memory.threads, slot) + USER_QUOTA
+    const state = reopen(Atomics.load(this.#cells, cell))
+    const isLeft = this.readUsed(slot) < quota.limitBytes
+    Atomics.store(this.#cells, cell, isLeft ? state : markUsedUp(state))
+  }
+
+  #quota(slot: number): Quota {
+    const quota = this.#quotas.get(slot)
+    if (quota === undefined) throw new BugError(`user slot ${slot} has no quota`)
+    return quota
+  }
+
+  #viewAll(slot: number): void {
+    const { buffer, threads } = this.#memory
+    const cells = userStart(threads, committedUsers(buffer, threads))
+    if (userStart(threads, slot) >= cells) throw new BugError(`no such user slot: ${slot}`)
+    if (cells === this.#cells.length) return
+    this.#cells = new Int32Array(buffer, 0, cells)
+    this.#numbers = new BigInt64Array(buffer, 0, cells / 2)
+  }
+}
