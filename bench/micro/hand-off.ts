@@ -31,7 +31,7 @@ type Task =
   | { readonly role: 'worker'; readonly port: MessagePort }
 
 /** Says one byte, so that the client knows that it was served, and goes. */
-function serve(socket: Socket, slots: WriteSlots, readBuffer: Buffer): void {
+function serve(socket: HandOff['handle'], slots: WriteSlots, readBuffer: Buffer): void {
   const client = ByteSocket.adopt(socket, slots, readBuffer)
   client.setSink({ bytes() {}, drained() {}, ended: () => client.end(), closed() {} })
   client.write(Buffer.of(1))
@@ -42,7 +42,7 @@ function serve(socket: Socket, slots: WriteSlots, readBuffer: Buffer): void {
 function runWorker(port: MessagePort): void {
   const slots = new WriteSlots()
   const readBuffer = Buffer.allocUnsafeSlow(CLIENT_READ_BYTES)
-  port.on('message', ({ socket }: HandOff) => serve(socket, slots, readBuffer))
+  port.on('message', ({ handle }: HandOff) => serve(handle, slots, readBuffer))
   // Asked for between the rounds.
   parentPort?.on('message', () => parentPort?.postMessage(process.threadCpuUsage()))
 }
@@ -93,8 +93,7 @@ async function main(): Promise<void> {
   }
   const handing = await listen((socket) => {
     const { remoteAddress = '', remotePort = 0 } = socket
-    const moved = moveSocket(near, {
-      socket,
+    const moved = moveSocket(near, socket, {
       remoteAddress,
       remotePort,
       userHints: [],

@@ -288,15 +288,9 @@ test('users seen lately on a network are the hints for its next connection', LIM
   const hints: (readonly number[])[] = []
   const { handOffs } = await createBench(
     10,
-<<<<<<< HEAD
-    fakePort(({ socket, userHints }) => {
+    fakePort(({ handle, userHints }) => {
       hints.push(userHints)
-      socket.destroy()
-=======
-    fakePort(({ handle, userHint }) => {
-      hints.push(userHint)
       close(handle)
->>>>>>> 70b4fe5 (perf(hand-off): the handle alone moves, and one socket is built around it where it arrives)
     }),
   )
   const connect = async (): Promise<void> => handOffs.take((await openPair(t)).accepted)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { test } from 'node:test'
-import { MessageChannel, MessagePort } from 'node:worker_threads'
+import { MessageChannel, MessagePort, type Transferable } from 'node:worker_threads'
 import { moveSocket } from '#primary/move-socket'
 import type { HandOff } from '#shared/hand-off'
 import { ByteSocket } from '#worker/socket/byte-socket'
@@ -15,10 +15,14 @@ test(
   async (t) => {
     const post = MessagePort.prototype.postMessage
     // As a Node does that has never heard of handles.
-    t.mock.method(MessagePort.prototype, 'postMessage', function (this: MessagePort, message: HandOff, list: []) {
-      if (!(message.handle instanceof Socket)) throw new DOMException('cannot be cloned', 'DataCloneError')
-      post.call(this, message, list)
-    })
+    t.mock.method(
+      MessagePort.prototype,
+      'postMessage',
+      function (this: MessagePort, message: HandOff, list: Transferable[]) {
+        if (!(message.handle instanceof Socket)) throw new DOMException('cannot be cloned', 'DataCloneError')
+        post.call(this, message, list)
+      },
+    )
     const { peer, accepted } = await openPair(t)
     const { port1, port2 } = new MessageChannel()
     t.after(() => port1.close())
