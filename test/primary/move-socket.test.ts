@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { test } from 'node:test'
-import { MessageChannel, MessagePort, type Transferable } from 'node:worker_threads'
+import { MessageChannel, MessagePort } from 'node:worker_threads'
 import { moveSocket } from '#primary/move-socket'
 import type { HandOff } from '#shared/hand-off'
 import { ByteSocket } from '#worker/socket/byte-socket'
@@ -18,9 +18,9 @@ test(
     t.mock.method(
       MessagePort.prototype,
       'postMessage',
-      function (this: MessagePort, message: HandOff, list: Transferable[]) {
+      function (this: MessagePort, message: HandOff, list: unknown) {
         if (!(message.handle instanceof Socket)) throw new DOMException('cannot be cloned', 'DataCloneError')
-        post.call(this, message, list)
+        Reflect.apply(post, this, [message, list])
       },
     )
     const { peer, accepted } = await openPair(t)
