@@ -13,7 +13,10 @@ test(
   'where handles do not move, sockets do, and the worker takes them all the same',
   { timeout: LIVENESS_MS },
   async (t) => {
-    const post = MessagePort.prototype.postMessage
+    const post = Reflect.get(MessagePort.prototype, 'postMessage') as (
+      message: HandOff,
+      list: unknown,
+    ) => void
     // As a Node does that has never heard of handles.
     t.mock.method(
       MessagePort.prototype,
