@@ -63,11 +63,6 @@ export interface StreamDcOptions {
   readonly mode: DcMode
   /** Meaning by mode, see above. */
   readonly bytes?: number
-  /**
-   * `source` and `pattern` only: what follows this many bytes is one block over and over, not encrypted. For benches, where
-   * the data centre must not compete with the proxy for the processor.
-   */
-  readonly honestBytes?: number
 }
 
 /** A proxy's connection to the data centre. Emits 'progress' on bytes and 'close'. */
@@ -124,11 +119,6 @@ export class DcConnection extends EventEmitter<{ progress: []; close: [] }> {
   write(payload: Buffer): boolean {
     if (this.#send === null) throw new Error('no frame yet')
     return this.socket.write(this.#send.update(payload))
-  }
-
-  /** Send bytes as they are: the peer decrypts them to noise. */
-  writeUnencrypted(bytes: Buffer): boolean {
-    return this.socket.write(bytes)
   }
 
   /** Resolves once this many payload bytes have arrived; rejects when the connection closes before. */
@@ -243,10 +233,10 @@ function createBehaviour(connection: DcConnection, options: StreamDcOptions): Be
       ...passive,
       take: (payload) => payload.forEach((byte) => connection.write(Buffer.of(byte))),
     }),
-    source: () => createSource(connection, options),
+    source: () => createSource(connection),
     pattern: () => ({
       ...passive,
-      start: () => createSource(connection, options).send(options.bytes ?? 0, () => socket.end()),
+      start: () => createSource(connection).send(options.bytes ?? 0, () => socket.end()),
     }),
     sink: () => createSink(connection, options.bytes ?? Number.POSITIVE_INFINITY),
     silent: () => passive,
@@ -264,10 +254,8 @@ function holdUnless(writable: boolean, socket: Socket): void {
 
 function createSource(
   connection: DcConnection,
-  options: StreamDcOptions,
 ): Behaviour & { send(bytes: number, done?: () => void): void } {
   const { socket } = connection
-  const honestBytes = options.honestBytes ?? Number.POSITIVE_INFINITY
   let request = Buffer.alloc(0)
   let sentBytes = 0
   let dueBytes = 0
@@ -280,8 +268,7 @@ function createSource(
       const chunk = patternSlice(sentBytes, length)
       sentBytes += length
       dueBytes -= length
-      const writable = sentBytes <= honestBytes ? connection.write(chunk) : connection.writeUnencrypted(chunk)
-      if (!writable) {
+      if (!connection.write(chunk)) {
         socket.once('drain', pump)
         return
       }
@@ -346,7 +333,6 @@ if (import.meta.main) {
       mode: { type: 'string', default: 'echo' },
       port: { type: 'string', default: '0' },
       bytes: { type: 'string' },
-      'honest-bytes': { type: 'string' },
     },
   })
   const mode = DC_MODES.find((known) => known === values.mode)
@@ -355,7 +341,6 @@ if (import.meta.main) {
     mode,
     port: Number(values.port),
     ...(values.bytes === undefined ? {} : { bytes: Number(values.bytes) }),
-    ...(values['honest-bytes'] === undefined ? {} : { honestBytes: Number(values['honest-bytes']) }),
   })
   process.stdout.write(`${JSON.stringify({ port: dc.port })}\n`)
   process.stdin.on('end', () => process.exit(0)).resume()
