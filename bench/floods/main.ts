@@ -1,7 +1,10 @@
 /**
- * Do floods reach those who are served? `node bench/floods/main.ts [--rounds 3] [--json] [--quick] [FLOOD …]`, of the names below, or all. In turns a
- * window without and a window with the flood; figures are medians of the windows. Fails when memory exceeds its bound.
+ * Do floods reach those who are served? `node bench/floods/main.ts [--rounds 3] [--nice=-10] [--json] [--quick] [FLOOD …]`, of
+ * the names below, or all. In turns a window without and a window with the flood; figures are medians of the windows. Fails
+ * when memory exceeds its bound. A negative niceness (root) puts proxy, data centre and the users' clients before the
+ * attackers, which in the world have processors of their own.
  */
+import { setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { findFreePort } from '../../test/support/free-port.ts'
@@ -12,6 +15,7 @@ import { readRssKib } from '../support/process-usage.ts'
 import { startProxy } from '../support/proxy-process.ts'
 import { median, quantile } from '../support/statistics.ts'
 import { Echoes, type Sample } from './echoes.ts'
+import { readWorkerThreads } from './worker-threads.ts'
 
 const DC_SCRIPT = new URL('../../test/support/stream-dc.ts', import.meta.url)
 const ATTACKER_SCRIPT = new URL('./attacker.ts', import.meta.url)
@@ -68,10 +72,30 @@ interface Seen {
   readonly newcomerP50Ms: number
   readonly served: number
   readonly lost: number
+  /** Of one core, what the threads that relay ran, and what they were ready to run and did not. */
+  readonly ran: number
+  readonly waited: number
+}
+
+/** Of one window. */
+interface Window extends Sample {
+  readonly ran: number
+  readonly waited: number
+}
+
+async function watch(pid: number, echoes: Echoes, durationMs: number): Promise<Window> {
+  const [startedMs, before] = [performance.now(), readWorkerThreads(pid)]
+  const sample = await echoes.measure(durationMs)
+  const [tookMs, after] = [performance.now() - startedMs, readWorkerThreads(pid)]
+  return {
+    ...sample,
+    ran: (after.ranMs - before.ranMs) / tookMs,
+    waited: (after.waitedMs - before.waitedMs) / tookMs,
+  }
 }
 
 /** Medians of the windows. */
-function summarize(samples: readonly Sample[]): Seen {
+function summarize(samples: readonly Window[]): Seen {
   const shares = (share: number): number[] => samples.map(({ roundTripsMs }) => quantile(roundTripsMs, share))
   const arrivals = samples.flatMap(({ arrivalsMs }) => arrivalsMs)
   return {
@@ -82,6 +106,8 @@ function summarize(samples: readonly Sample[]): Seen {
     newcomerP50Ms: median(arrivals),
     served: arrivals.length,
     lost: samples.reduce((sum, sample) => sum + sample.lost, 0),
+    ran: median(samples.map(({ ran }) => ran)),
+    waited: median(samples.map(({ waited }) => waited)),
   }
 }
 
@@ -89,25 +115,31 @@ function describe(name: string, seen: Seen): string {
   const p99s = seen.p99s.map((ms) => ms.toFixed(1)).join(' ')
   return (
     `  ${name}: echo p50 ${seen.p50Ms.toFixed(1)}, p99 ${seen.p99Ms.toFixed(1)} (${p99s}), max ${seen.maxMs.toFixed(1)} ms; ` +
-    `new clients p50 ${seen.newcomerP50Ms.toFixed(0)} ms, ${seen.served} served, ${seen.lost} not`
+    `new clients p50 ${seen.newcomerP50Ms.toFixed(0)} ms, ${seen.served} served, ${seen.lost} not; ` +
+    `threads ran ${(seen.ran * 100).toFixed(0)} %, waited ${(seen.waited * 100).toFixed(0)} % of a core`
   )
 }
 
 async function run(
   name: string,
   { kind, keys, connections, isLimited }: Flood,
-  rounds: number,
+  { rounds, niceness }: { rounds: number; niceness: number },
 ): Promise<Figures> {
   await using stack = new AsyncDisposableStack()
+  setPriority(0)
+  const attacker = new Child('the attacker', ATTACKER_SCRIPT, [HOST])
+  stack.defer(() => attacker.stop())
+  const sitePort = Number((await attacker.next())['sitePort'])
+  setPriority(niceness) // whoever is started from here on has it too
   const dc = new Child('the data centre', DC_SCRIPT, ['--mode', 'echo'])
   stack.defer(() => dc.stop())
   const dcPort = Number((await dc.next())['port'])
-  const attacker = new Child('the attacker', ATTACKER_SCRIPT, [HOST])
-  stack.defer(() => attacker.stop())
   const metricsPort = await findFreePort()
   const proxy = await startProxy({
     dcPort,
-    sitePort: Number((await attacker.next())['sitePort']),
+    sitePort,
+    // It delays what comes behind a pause, by tens of milliseconds and on purpose: here that would hide what floods do.
+    pacing: 'off',
     users: keys,
     metricsPort,
     ...(isLimited ? {} : { maxHandshakes: 0, maxHandshakesPerAddress: 0 }),
@@ -118,17 +150,17 @@ async function run(
   stack.defer(() => echoes.close())
   await echoes.measure(CALM_MS)
 
-  const calm: Sample[] = []
-  const flooded: Sample[] = []
+  const calm: Window[] = []
+  const flooded: Window[] = []
   const reports: Record<string, unknown>[] = []
   const rssBefore = readRssKib([proxy.pid])
   let rssMost = 0
-  const watch = setInterval(() => (rssMost = Math.max(rssMost, readRssKib([proxy.pid]))), 250)
-  stack.defer(() => clearInterval(watch))
+  const poll = setInterval(() => (rssMost = Math.max(rssMost, readRssKib([proxy.pid]))), 250)
+  stack.defer(() => clearInterval(poll))
   for (let round = 0; round < rounds; round++) {
-    calm.push(await echoes.measure(CALM_MS))
+    calm.push(await watch(proxy.pid, echoes, CALM_MS))
     attacker.send(`${kind} ${connections}`)
-    flooded.push(await echoes.measure(FLOOD_MS))
+    flooded.push(await watch(proxy.pid, echoes, FLOOD_MS))
     attacker.send('stop')
     reports.push(await attacker.next())
     await sleep(SETTLE_MS)
@@ -165,6 +197,7 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: IS_QUICK ? '1' : '3' },
+    nice: { type: 'string', default: '0' },
     json: { type: 'boolean' },
     quick: { type: 'boolean' },
   },
@@ -174,6 +207,6 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(FLOODS)) {
   const flood = FLOODS[name]
   if (flood === undefined)
     throw new Error(`no such flood: ${name}, there are ${Object.keys(FLOODS).join(', ')}`)
-  figures.push(await run(name, flood, Number(values.rounds)))
+  figures.push(await run(name, flood, { rounds: Number(values.rounds), niceness: Number(values.nice) }))
 }
 if (IS_JSON) console.log(JSON.stringify({ bench: 'floods', figures }))
