@@ -34,6 +34,12 @@ const LOADING_FACTOR = 3
  * better replaced than left to bring the machine down.
  */
 const MAX_WORKER_HEAP_MB = 1024
+/**
+ * The young generation of that heap. V8 lets it grow to 48 MB as soon as many objects live at once, and hardly takes that
+ * back: it is most of what a flood makes a process grow by. Half of it costs no processor time that one could measure
+ * (bench/README.md, Floods).
+ */
+const WORKER_YOUNG_MB = 24
 
 export interface WorkerPoolOptions {
   /** What a thread that starts now begins with. */
@@ -82,7 +88,10 @@ export class WorkerPool {
       idleTimeout: Infinity,
       // With 'sync' a thread whose task has ended stops serving its sockets.
       atomics: 'disabled',
-      resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb ?? MAX_WORKER_HEAP_MB },
+      resourceLimits: {
+        maxOldGenerationSizeMb: options.maxHeapMb ?? MAX_WORKER_HEAP_MB,
+        maxYoungGenerationSizeMb: WORKER_YOUNG_MB,
+      },
     })
     this.#workers = Array.from(
       { length: options.threads },
