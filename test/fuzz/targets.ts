@@ -4,8 +4,10 @@ import { config } from './targets/config.ts'
 import { dcList } from './targets/dc-list.ts'
 import { dns } from './targets/dns.ts'
 import { frame } from './targets/frame.ts'
+import { handshakeLimits } from './targets/handshakes.ts'
 import { http } from './targets/http.ts'
 import { ipList } from './targets/ip-list.ts'
+import { keySearch } from './targets/key-search.ts'
 import { proxyHeader } from './targets/proxy-header.ts'
 import { records } from './targets/records.ts'
 import { serverHello } from './targets/server-hello.ts'
@@ -27,4 +29,6 @@ export const TARGETS: readonly Target[] = [
   dcList,
   stateFile,
   upgrade,
+  keySearch,
+  handshakeLimits,
 ]

@@ -6,10 +6,10 @@ import { searchFourKeys } from './four-keys.ts'
 import type { KeySearch } from './key-search.ts'
 import { KeyTable } from './key-table.ts'
 
-/** Around the ends of SHA-256's blocks, as short as a hello can be, and as long as clients send them. */
-const IMAGE_BYTES = [44, 54, 55, 56, 64, 119, 120, 517, 1800] as const
+/** Around the ends of SHA-256's blocks, and as long as clients send them. */
+const IMAGE_BYTES = [55, 56, 119, 517, 1800] as const
 /** More than one group, and one that is not full. */
-const KEYS = 6
+const KEYS = 5
 
 export interface SearchAbility {
   readonly search: KeySearch
