@@ -111,7 +111,7 @@ async function openRelay(isFast: boolean): Promise<Worker> {
   const buffers = createReadBuffers()
   const meters: SessionMeters = {
     tally: { up: 0, down: 0, lastActiveMs: 0 },
-    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0 },
+    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0, prepaid: Infinity, payMore: () => {} },
     counters: new CounterRow(createCountersMemory(1), 0),
     upSlot: dcSlot('telegram_traffic', 0, 'from_client'),
     downSlot: dcSlot('telegram_traffic', 0, 'to_client'),

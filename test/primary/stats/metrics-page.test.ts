@@ -17,6 +17,7 @@ test('the page on metrics has every family as it is', () => {
     sums: new CounterSums(createCountersMemory(1)),
     dcAddresses: () => [],
     ledger: new UserLedger(createLedgerMemory(1)),
+    quotas: { read: () => null },
     users: () => [],
     perUserLimit: 1,
     throttle: () => null,

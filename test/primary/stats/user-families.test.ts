@@ -22,8 +22,12 @@ function collectAll(names: readonly string[], limit: number): Record<string, Rec
     ledger.setCap(first.slot, 1)
     rows.admit(first.slot, first.generation)
   }
+  // The first has no quota.
+  const quotas = {
+    read: (slot: number) => (slot === first?.slot ? null : { limitBytes: 1000, usedBytes: slot }),
+  }
   return Object.fromEntries(
-    listUserFamilies({ ledger, users: () => users, limit }).map((family) => [
+    listUserFamilies({ ledger, quotas, users: () => users, limit }).map((family) => [
       family.name,
       Object.fromEntries(
         family.collect().map(({ labels, value }) => {
@@ -44,7 +48,16 @@ test('every user is shown by name while there are not too many', () => {
       'anna from_client': 10,
       'boris from_client': 20,
     },
-    user_refusals: { 'anna cap': 1, 'boris cap': 0, 'anna fair-share': 0, 'boris fair-share': 0 },
+    user_refusals: {
+      'anna cap': 1,
+      'boris cap': 0,
+      'anna fair-share': 0,
+      'boris fair-share': 0,
+      'anna quota': 0,
+      'boris quota': 0,
+    },
+    user_quota_bytes: { boris: 1000 },
+    user_quota_used_bytes: { boris: 1 },
   })
 })
 
@@ -54,6 +67,7 @@ test('those beyond the limit are summed, so that nothing is lost and series stay
     boris: 2,
     other: 3 + 4,
   })
+  assert.deepEqual(collectAll(['anna', 'boris', 'carla', 'dora'], 1)['user_quota_bytes'], { other: 3000 })
   assert.deepEqual(collectAll(['anna', 'boris'], 0)['user_bytes'], {
     'other to_client': 300,
     'other from_client': 30,
@@ -70,7 +84,8 @@ test('what was taken back at the end of a connection is no reset of a counter, f
   const ledger = new UserLedger(memory)
   const rows = new UserRows(memory, 0)
   let users = ['anna', 'boris', 'carla'].map((name) => ({ name, secrets: [], ...ledger.addUser() }))
-  const bytes = listUserFamilies({ ledger, users: () => users, limit: 1 }).find(
+  const quotas = { read: () => null }
+  const bytes = listUserFamilies({ ledger, quotas, users: () => users, limit: 1 }).find(
     ({ name }) => name === 'user_bytes',
   )!
   const sent = (): number[] =>

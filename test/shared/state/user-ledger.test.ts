@@ -92,8 +92,8 @@ test('at the limit only those below the fair share are admitted, and caps come f
   ledger.setCap(heavy.slot, 5)
   assert.equal(admit(heavy), 'cap')
   assert.equal(ledger.total(), 7)
-  assert.deepEqual(ledger.readRefusals(heavy.slot), { cap: 1, 'fair-share': 1 })
-  assert.deepEqual(ledger.readRefusals(light.slot), { cap: 0, 'fair-share': 1 })
+  assert.deepEqual(ledger.readRefusals(heavy.slot), { cap: 1, 'fair-share': 1, quota: 0 })
+  assert.deepEqual(ledger.readRefusals(light.slot), { cap: 0, 'fair-share': 1, quota: 0 })
 
   // The heavy one gives way to a fair share and not below it.
   for (let count = 0; count < 3; count++) rows.leave(heavy.slot)
