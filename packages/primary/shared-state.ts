@@ -222,9 +222,9 @@ export class SharedState {
       new Map(this.#users.map(({ name, slot: userSlot }) => [name, this.#ledger.read(userSlot)])),
     )
     return new Map(
-      Array.from(all, ([name, { quota: _, ...totals }]) => [
+      Array.from(all, ([name, { bytesIn, bytesOut, lastSeenMs }]) => [
         name,
-        { ...totals, ...withQuota(this.#quotas.use(name)) },
+        { bytesIn, bytesOut, lastSeenMs, ...withQuota(this.#quotas.use(name)) },
       ]),
     )
   }

@@ -64,46 +64,9 @@ async function moved(proxy: TestProxy, name: keyof typeof SECRETS): Promise<numb
 }
 
 const assertRefused = (proxy: TestProxy): Promise<void> =>
-  assert.rejects(connectAs(proxy, 'anna', SOURCE), (error) => error instanceof FakeTlsError && error.code === 'closed')
-
-test('a quota over two threads, both directions and four connections is cut where it ends', { timeout }, async (t) => {
-  const quota = 6 * MIB
-  const proxy = await start(t, { users: usersWith(quota) })
-  const anna = await Promise.all([SOURCE, SINK, SOURCE, SINK].map((dc) => connectAs(proxy, 'anna', dc)))
-  const boris = await Promise.all([SOURCE, SINK].map((dc) => connectAs(proxy, 'boris', dc)))
-  const cut = Promise.allSettled([
-    ...anna.map((client, index) =>
-      index % 2 === 0 ? download(client, 4 * MIB) : writePattern(client, 4 * MIB),
-    ),
-    ...anna.map(({ ended }) => ended),
-  ])
-  // Nobody else notices.
-  await Promise.all([download(boris[0]!, 5 * MIB), writePattern(boris[1]!, 5 * MIB)])
-  boris[1]!.end()
-  assert.equal(Number((await boris[1]!.read(8)).readBigUInt64LE()), 5 * MIB)
-  await cut
-
-  await proxy.statsWhen(({ users }) => users['anna']?.connections === 0)
-  const used = await moved(proxy, 'anna')
-  t.diagnostic(`cut at ${used - quota} bytes beyond the quota`)
-  assert.ok(used <= quota + WORKERS * DC_READ_BYTES, `${used} bytes: at most one read for each thread too much`)
-  // Two downloads, each with one read that was written and not sent.
-  const short = (WORKERS - 1) * MAX_SLICE_BYTES + 2 * DC_READ_BYTES
-  assert.ok(used >= quota - short, `${used} bytes: at most what the other thread had taken, and what was not sent`)
-
-  await assertRefused(proxy)
-  await assertRefused(proxy)
-  await waitMetric(proxy, 'mtg_handshakes', { outcome: 'quota' }, 2)
-  await waitMetric(proxy, 'mtg_relays_ended', { to: 'telegram', how: 'quota' }, 4)
-  const metrics = await proxy.metrics()
-  assert.equal(readMetric(metrics, 'mtg_user_refusals', { user: 'anna', reason: 'quota' }), 2)
-  assert.equal(readMetric(metrics, 'mtg_user_quota_bytes', { user: 'anna' }), quota)
-  assert.equal(readMetric(metrics, 'mtg_user_quota_used_bytes', { user: 'anna' }), used)
-  assert.doesNotMatch(metrics, /mtg_user_quota\w*\{user="boris"/)
-  const said = proxy.logLines().filter(({ message }) => message === 'the quota of a user is used up')
-  assert.deepEqual(
-    said.map(({ user, quota: limit, period }) => ({ user, limit, period })),
-    [{ user: 'anna', limit: quota, period: 'month' }],
+  assert.rejects(
+    connectAs(proxy, 'anna', SOURCE),
+    (error) => error instanceof FakeTlsError && error.code === 'closed',
   )
 
 test(
@@ -133,8 +96,12 @@ test(
       used <= quota + WORKERS * DC_READ_BYTES,
       `${used} bytes: at most one read for each thread too much`,
     )
-    const held = (WORKERS - 1) * MAX_SLICE_BYTES
-    assert.ok(used > quota - held, `${used} bytes: at most what other threads had taken too little`)
+    // Two downloads, each with one read that was written and not sent.
+    const short = (WORKERS - 1) * MAX_SLICE_BYTES + 2 * DC_READ_BYTES
+    assert.ok(
+      used >= quota - short,
+      `${used} bytes: at most what the other thread had taken, and what was not sent`,
+    )
 
     await assertRefused(proxy)
     await assertRefused(proxy)
@@ -181,26 +148,30 @@ async function readPatternOf(client: FakeTlsClient): Promise<void> {
   await client.read(1000)
 }
 
-test('a quota begins anew with its period, and not again when the clock is set back', { timeout }, async (t) => {
-  const proxy = await start(t, { users: usersWith(MIB) })
-  const spend = async (): Promise<void> => {
-    await assert.rejects(download(await connectAs(proxy, 'anna', SOURCE), 8 * MIB))
-    await proxy.statsWhen(({ users }) => users['anna']?.connections === 0)
-  }
-  await spend()
-  const renewals = (): number =>
-    proxy.logLines().filter(({ message }) => message === 'quotas have been renewed').length
-  const nextMonth = new Date()
-  nextMonth.setUTCMonth(nextMonth.getUTCMonth() + 1, 1)
-  const jumpMs = nextMonth.getTime() - Date.now()
-  const { now } = Date
-  const clock = t.mock.method(Date, 'now', () => now() + jumpMs)
-  await waitUntil(() => renewals() === 1, 'the renewal')
-  clock.mock.restore() // and back: clients' clocks are right
-  await spend()
-  await assertRefused(proxy)
-  assert.equal(renewals(), 1)
-})
+test(
+  'a quota begins anew with its period, and not again when the clock is set back',
+  { timeout },
+  async (t) => {
+    const proxy = await start(t, { users: usersWith(MIB) })
+    const spend = async (): Promise<void> => {
+      await assert.rejects(download(await connectAs(proxy, 'anna', SOURCE), 8 * MIB))
+      await proxy.statsWhen(({ users }) => users['anna']?.connections === 0)
+    }
+    await spend()
+    const renewals = (): number =>
+      proxy.logLines().filter(({ message }) => message === 'quotas have been renewed').length
+    const nextMonth = new Date()
+    nextMonth.setUTCMonth(nextMonth.getUTCMonth() + 1, 1)
+    const jumpMs = nextMonth.getTime() - Date.now()
+    const { now } = Date
+    const clock = t.mock.method(Date, 'now', () => now() + jumpMs)
+    await waitUntil(() => renewals() === 1, 'the renewal')
+    clock.mock.restore() // and back: clients' clocks are right
+    await spend()
+    await assertRefused(proxy)
+    assert.equal(renewals(), 1)
+  },
+)
 
 test('with over-limit = "front" the user whose quota is used up sees the site', { timeout }, async (t) => {
   const site = await startRecordingSite({

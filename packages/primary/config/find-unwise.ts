@@ -1,3 +1,5 @@
+import type { UserConfig } from '#shared/config'
+
 import { isLoopback } from './address.ts'
 import type { Place } from './decode-values.ts'
 import type { ConfigKey, DecodedValues } from './schema.ts'
@@ -39,4 +41,15 @@ export function findUnwise(values: DecodedValues, place: (key: ConfigKey) => Pla
   if (values['defense.blocklist.enabled'] && values['defense.blocklist.urls'].length === 0)
     warn('defense.blocklist.enabled', 'defense.blocklist.urls is empty: nobody is refused')
   return warnings
+}
+
+/** Quotas that are forgotten with a restart. */
+export function findForgottenQuotas(
+  users: readonly UserConfig[],
+  hasNoFile: boolean,
+  place: (key: ConfigKey) => Place,
+): ConfigWarning[] {
+  if (!hasNoFile || users.every(({ quota }) => quota === null)) return []
+  const expected = 'not set: what users have used of their quotas is forgotten with a restart or an upgrade'
+  return [{ kind: 'unwise', ...place('state-file'), expected }]
 }

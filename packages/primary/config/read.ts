@@ -8,7 +8,7 @@ import { collectDcOverrides } from './dc-overrides.ts'
 import { collectDcRoutes } from './dc-routes.ts'
 import { decodeValues, locate, type Place } from './decode-values.ts'
 import type { TomlTable } from './decoders.ts'
-import { findUnwise } from './find-unwise.ts'
+import { findForgottenQuotas, findUnwise } from './find-unwise.ts'
 import { foldDeprecated } from './fold-deprecated.ts'
 import { findKeyLines, KeyLines } from './key-lines.ts'
 import { holdsLiteralSecret } from './literal-secrets.ts'
@@ -87,6 +87,7 @@ export function readTable(file: TomlTable, lines: KeyLines = new KeyLines(new Ma
     ...users.warnings,
     ...routes.warnings,
     ...findUnwise(folded, place),
+    ...findForgottenQuotas(users.users, folded['state-file'] === null, place),
     ...(folded.secret !== null && hasSection ? [warnOfUnusedSecret(place('secret'))] : []),
   ]
   return { config, values, warnings: sortByLine(warnings), holdsSecret: holdsLiteralSecret(matched.found) }

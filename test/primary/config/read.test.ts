@@ -48,7 +48,12 @@ test('a secret and an address are enough, and everything else has its default', 
   assert.deepEqual(read(MINIMAL), {
     debug: false,
     users: [
-      { name: 'default', secrets: [{ key: new Uint8Array(Buffer.from(KEY, 'hex')), host: 'example.com' }] },
+      {
+        name: 'default',
+        secrets: [{ key: new Uint8Array(Buffer.from(KEY, 'hex')), host: 'example.com' }],
+        quota: null,
+        overLimit: 'close',
+      },
     ],
     bindTo: [{ host: '0.0.0.0', port: 3128 }],
     listenBacklog: 4096,

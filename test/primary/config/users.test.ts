@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { readConfig } from '#primary/config/read'
+import { formatConfig } from '#primary/config/show-config'
 import { ConfigError, formatConfigProblem } from '#shared/errors'
 import { formatSecretHex } from '#shared/secret'
 
@@ -139,5 +140,90 @@ test('an unknown key of a user warns', () => {
   assert.deepEqual(read(`[secrets]\nanna = { secret = "${A}", sekret = 1, birthday = "5gb" }`).warnings, [
     'secrets.anna.sekret (line 3): unknown key, ignored: did you mean secret?',
     'secrets.anna.birthday (line 3): unknown key, ignored',
+  ])
+})
+
+function limitsOf(table: string): unknown {
+  const file = `bind-to = "0.0.0.0:1"\nstate-file = "state.json"\n[secrets]\nanna = ${table}`
+  const { config, warnings } = readConfig(file, { fileName: 'config.toml' })
+  const [{ quota, overLimit } = assert.fail('nobody')] = config.users
+  return { quota, overLimit, warnings: warnings.map(formatConfigProblem) }
+}
+
+test('a user may have a quota', () => {
+  const GIB = 2 ** 30
+  assert.deepEqual(limitsOf(`"${A}"`), { quota: null, overLimit: 'close', warnings: [] })
+  assert.deepEqual(limitsOf(`{ secret = "${A}", quota = "10gib" }`), {
+    quota: { limitBytes: 10 * GIB, period: 'month' },
+    overLimit: 'close',
+    warnings: [],
+  })
+  assert.deepEqual(
+    limitsOf(`{ secret = "${A}", Quota = "1.5 GB", quota-period = "Week", over-limit = "front" }`),
+    { quota: { limitBytes: 1.5 * GIB, period: 'week' }, overLimit: 'front', warnings: [] },
+  )
+  assert.deepEqual(limitsOf(`{ secret = "${A}", quota = "8pib" }`), {
+    quota: { limitBytes: 2 ** 52, period: 'month' },
+    overLimit: 'close',
+    warnings: ['secrets.anna.quota (line 4): found "8pib", lowered to 4194304gib, the largest there is'],
+  })
+  assert.deepEqual(limitsOf(`{ secret = "${A}", quota-period = "day", over-limit = "front" }`), {
+    quota: null,
+    overLimit: 'front',
+    warnings: [
+      'secrets.anna.quota-period (line 4): has no effect without a quota',
+      'secrets.anna.over-limit (line 4): has no effect without a quota',
+    ],
+  })
+})
+
+test('everything that is wrong with a user is said at once', () => {
+  assert.deepEqual(
+    problemsOf(
+      `[secrets]\nanna = { secret = "ee12", quota = "10", quota-period = "year", over-limit = "block" }\n` +
+        `bob = { secret = "${B}", quota = "0", QUOTA = "1gb" }\ncarl = { secret = "${A}", quota = false }`,
+    ).map((text) => text.replace(/found.*?, /, '')),
+    [
+      'secrets.anna.quota (line 3): expected a size with its unit, such as "10gib"',
+      'secrets.anna.quota-period (line 3): expected one of "day", "week", "month", "total"',
+      'secrets.anna.over-limit (line 3): expected one of "close", "front"',
+      'secrets.anna (line 3): expected 16 bytes of key after the "ee": this secret is cut off',
+      'secrets.bob.QUOTA (line 4): expected only one quota: letter case makes no other key',
+      'secrets.bob.quota (line 4): expected a size above 0; who has no quota needs no such key',
+      'secrets.carl.quota (line 5): expected a size with its unit, such as "10gib"',
+    ],
+  )
+})
+
+test('a misspelt key of a user has a nearest one', () => {
+  assert.deepEqual(
+    read(`[secrets]\nanna = { secret = "${A}", quota-perod = "day", over_limit = "front" }`).warnings,
+    [
+      'secrets.anna.quota-perod (line 3): unknown key, ignored: did you mean quota-period?',
+      'secrets.anna.over_limit (line 3): unknown key, ignored: did you mean over-limit?',
+    ],
+  )
+})
+
+test('a quota without a state file is a warning', () => {
+  assert.deepEqual(read(`[secrets]\nanna = { secret = "${A}", quota = "1gb" }`).warnings, [
+    'state-file: not set: what users have used of their quotas is forgotten with a restart or an upgrade',
+  ])
+})
+
+test('what holds is shown as it may be written, secrets masked', () => {
+  const { values } = readConfig(
+    `bind-to = "0.0.0.0:1"\n[secrets]\nanna = { secret = "${A}", quota = "10gib" }\nbob = "${B}"`,
+    { fileName: 'config.toml' },
+  )
+  const shown = formatConfig(values)
+    .split('\n')
+    .filter((line) => line.startsWith('secrets.'))
+  assert.deepEqual(shown, [
+    'secrets.anna.secret = ["ee…(example.com)"]',
+    'secrets.anna.quota = "10gib"',
+    'secrets.anna.quota-period = "month"',
+    'secrets.anna.over-limit = "close"',
+    'secrets.bob = ["ee…(example.com)"]',
   ])
 })

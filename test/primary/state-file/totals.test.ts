@@ -3,6 +3,7 @@ import { test } from 'node:test'
 
 import * as fc from 'fast-check'
 
+import { QUOTA_PERIODS } from '#shared/config'
 import { addTotals, formatTotals, NOTHING, parseTotals, type Totals } from '#primary/state-file/totals'
 
 const count = fc.nat({ max: Number.MAX_SAFE_INTEGER })
@@ -11,8 +12,16 @@ const totals: fc.Arbitrary<Totals> = fc.record(
     bytesIn: count,
     bytesOut: count,
     lastSeenMs: fc.option(fc.integer({ min: 1, max: 4_102_444_800_000 })),
+    quota: fc.record(
+      {
+        period: fc.constantFrom(...QUOTA_PERIODS),
+        startMs: fc.integer({ min: 0, max: 4_102_444_800_000 }),
+        usedBytes: count,
+      },
+      { noNullPrototype: true },
+    ),
   },
-  { noNullPrototype: true },
+  { noNullPrototype: true, requiredKeys: ['bytesIn', 'bytesOut', 'lastSeenMs'] },
 )
 const users = fc
   .array(fc.tuple(fc.oneof(fc.string(), fc.constantFrom('__proto__', '7', 'constructor')), totals))
@@ -60,11 +69,26 @@ for (const text of [
   '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":"soon"}]}',
   '{"version":1,"users":[{"name":7,"bytes_in":1,"bytes_out":2,"last_seen":null}]}',
   '{"version":1,"users":[null]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":null}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"year","start":"2026-01-01T00:00:00.000Z","used":1}}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"day","start":"soon","used":1}}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"day","start":"2026-01-01T00:00:00.000Z","used":-1}}]}',
 ]) {
   test(`not understood: ${text}`, () => {
     assert.equal(parseTotals(text), null)
   })
 }
+
+test('a quota stands with its user, and one of a version without quotas is read', () => {
+  const quota = { period: 'week' as const, startMs: Date.UTC(2026, 10, 23), usedBytes: 30 }
+  const text = formatTotals(new Map([['anna', { ...NOTHING, quota }]]))
+  assert.match(text, /,"quota":\{"period":"week","start":"2026-11-23T00:00:00.000Z","used":30\}\}$/m)
+  assert.deepEqual(parseTotals(text)?.get('anna')?.quota, quota)
+  assert.deepEqual(
+    [...parseTotals(`{"version":1,"users":[${good}]}`)!.values()],
+    [{ bytesIn: 1, bytesOut: 2, lastSeenMs: null }],
+  )
+})
 
 test('a file that is cut anywhere is never half understood', () => {
   const text = formatTotals(new Map([['anna', { bytesIn: 10, bytesOut: 20, lastSeenMs: 1 }]]))

@@ -17,14 +17,14 @@ interface Data {
 }
 
 const { memory, thread, user, chunkBytes, chunksPerTick, moved } = workerData as Data // what the test passes
-let isUsedUp = false
-const rows = new UserRows(memory, thread, () => (isUsedUp = true))
+const state = { isUsedUp: false }
+const rows = new UserRows(memory, thread, () => (state.isUsedUp = true))
 const bytes = new BigInt64Array(moved)
 const { slot, generation } = user
 
 if (rows.admit(slot, generation) === 'admitted') {
   const account = rows.account(slot)
-  for (let chunk = 1; !isUsedUp; chunk++) {
+  for (let chunk = 1; !state.isUsedUp; chunk++) {
     const length = 1 + ((chunk * 7919 + thread * 104_729) % chunkBytes)
     if (chunk % 2 === 0) account.bytesIn += length
     else account.bytesOut += length
