@@ -4,6 +4,7 @@ import { cpuPerUnit } from '../support/cpu-figures.ts'
 import { EchoClient, type Way } from '../support/echo-client.ts'
 import { openLine, openStraight } from '../support/line.ts'
 import { format, type LoadReport, type ReportProgress, type Scenario } from '../support/scenario.ts'
+import { PACED_ROUND_TRIPS, passPause } from '../support/pass-pause.ts'
 import { quantile } from '../support/statistics.ts'
 
 /**
@@ -11,16 +12,11 @@ import { quantile } from '../support/statistics.ts'
  * time; then at low load, in turns through the proxy and straight to the data centre, for the time.
  */
 
-/**
- * A proxy of ours paces the first 128 KiB behind a pause of a second: so many messages later a connection is through
- * with that, and the code is compiled.
- */
-const WARM_UP_ROUND_TRIPS = 700
 /** At low load: so many clients, one message each in so many milliseconds. */
 const PACED_CLIENTS = 4
 const PACED_EACH_MS = 5
 /** Of the way through the proxy and of the other one, in turn. */
-const SLICE_MS = 500
+const SLICE_MS = 250
 
 export const pingPong: Scenario = {
   name: 'ping-pong',
@@ -32,16 +28,16 @@ export const pingPong: Scenario = {
   async prepare(target, { connections, count, seconds }) {
     const open = (many: number, way: Way): Promise<EchoClient[]> =>
       Promise.all(Array.from({ length: many }, () => EchoClient.open(target, way)))
-    const warmUp = Math.min(WARM_UP_ROUND_TRIPS, count)
+    const warmUp = Math.min(PACED_ROUND_TRIPS, count)
     const busy = await open(connections, openLine)
-    await exchange(busy, 'warmUp', warmUp, () => {})
     const through = await open(PACED_CLIENTS, openLine)
     const straight = await open(PACED_CLIENTS, openStraight)
+    await passPause(busy, warmUp)
     return {
-      loaded: (progress) => exchange(busy, 'loaded', Math.ceil(count / connections), progress),
+      loaded: (progress) => exchange(busy, Math.ceil(count / connections), progress),
       async paced(progress) {
         // They have been silent for long: what this takes is the delay behind a pause.
-        const { values } = await exchange(through, 'paused', warmUp, () => {})
+        const pausedMs = await passPause(through, warmUp)
         const startedAt = performance.now()
         const throughMs: number[] = []
         const straightMs: number[] = []
@@ -54,7 +50,11 @@ export const pingPong: Scenario = {
         return {
           units: throughMs.length,
           wallSeconds: (performance.now() - startedAt) / 1000,
-          values: { ...values, ...describeMs('paced', throughMs), ...describeMs('straight', straightMs) },
+          values: {
+            ...describeMs('paused', pausedMs),
+            ...describeMs('paced', throughMs),
+            ...describeMs('straight', straightMs),
+          },
         }
       },
     }
@@ -83,7 +83,7 @@ export const pingPong: Scenario = {
       `${format(figures, 'cpuMicrosecondsPerMessage', 1)} µs CPU per relayed message ` +
         `(workers ${format(figures, 'workerMicrosecondsPerMessage', 1)}) at ` +
         `${format(figures, 'roundTripsPerSecond', 0)} round trips/s, which take ${times('loaded')} µs (p50 / p99 / p99.9)`,
-      `the first ${WARM_UP_ROUND_TRIPS} behind a pause take ${times('paused')} µs`,
+      `the first ${PACED_ROUND_TRIPS} behind a pause take ${times('paused')} µs`,
       `at low load a round trip takes ${times('paced')} µs, without a proxy ${times('straight')} µs: ` +
         `the proxy adds ${format(figures, 'addedP50Microseconds', 0)} µs (p50)`,
     ]
@@ -93,7 +93,6 @@ export const pingPong: Scenario = {
 /** Every client sends its next message when the last one is back. */
 async function exchange(
   clients: readonly EchoClient[],
-  name: string,
   countEach: number,
   progress: ReportProgress,
 ): Promise<LoadReport> {
@@ -107,7 +106,7 @@ async function exchange(
   }
   await Promise.all(clients.map(talk))
   const wallSeconds = (performance.now() - startedAt) / 1000
-  return { units: timesMs.length, wallSeconds, values: describeMs(name, timesMs) }
+  return { units: timesMs.length, wallSeconds, values: describeMs('loaded', timesMs) }
 }
 
 async function talkSlowly(clients: readonly EchoClient[], timesMs: number[]): Promise<void> {

@@ -20,7 +20,8 @@ import {
  */
 
 const ECHO_SCRIPT = new URL('../support/echo-watch.ts', import.meta.url)
-const WARM_UP_HANDSHAKES = 300
+/** Enough for the code of two threads to be compiled. */
+const WARM_UP_HANDSHAKES = 4000
 /** Users who come again and again, each from a network of his own. */
 const KNOWN_USERS = 64
 const QUIET_MS = 2000
@@ -39,7 +40,7 @@ export const secrets: Scenario = {
     const amounts = { connections, count, seconds }
     const known = createKnownUsers(target)
     const unknown = createNewcomers(target)
-    await shakeHands(target, { connections, count: Math.min(WARM_UP_HANDSHAKES, count), each: known })
+    await shakeHands(target, { connections, count: Math.min(WARM_UP_HANDSHAKES, 4 * count), each: known })
     // Everybody once more, so that the last who came from each network is the one who comes again.
     await shakeHands(target, { connections, count: KNOWN_USERS, each: known })
     const echo = new Child('the echo', ECHO_SCRIPT, [JSON.stringify(target)])

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EchoClient } from './echo-client.ts'
 import { openLine } from './line.ts'
 import type { LoadTarget } from './scenario.ts'
+import { PACED_ROUND_TRIPS, passPause } from './pass-pause.ts'
 import { quantile } from './statistics.ts'
 import { tellFailure } from './tell-failure.ts'
 
@@ -19,17 +20,12 @@ const CLIENTS = 4
 const PAUSE_MS = 1
 /** While nobody measures: rare, but no pause behind which a proxy of ours would pace again. */
 const REST_MS = 400
-/** The first 128 KiB are paced: the wait that is looked for is another one. */
-const WARM_UP_ROUND_TRIPS = 700
 
 tellFailure()
 const target = JSON.parse(process.argv[2] ?? '') as LoadTarget // our own load wrote it
 const clients: EchoClient[] = []
 for (let at = 0; at < CLIENTS; at++) clients.push(await EchoClient.open(target, openLine))
-const warmUp = async (client: EchoClient): Promise<void> => {
-  for (let trip = 0; trip < WARM_UP_ROUND_TRIPS; trip++) await client.roundTrip()
-}
-await Promise.all(clients.map(warmUp))
+await passPause(clients, PACED_ROUND_TRIPS)
 
 let timesMs: number[] = []
 let isMeasured = false
