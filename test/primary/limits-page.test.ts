@@ -27,21 +27,23 @@ const ROWS: readonly Row[] = PAGE.slice(PAGE.indexOf('## Clients,'))
 
 const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8')
 
-/** Constants at the top of a file that are called a least or a most of something. */
+/** Constants at the top of a file that are called a least or a most of something, or a limit of time. */
 function listBounds(): string[] {
   return readdirSync(new URL('packages/', ROOT), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .flatMap((file) =>
-      [...read(`packages/${file}`).matchAll(/^(?:export )?const ((?:MAX|MIN)_[A-Z0-9_]+)\b/gm)].map(
-        ([, name]) => `${name} ${file}`,
-      ),
+      [
+        ...read(`packages/${file}`).matchAll(
+          /^(?:export )?const ((?:MAX|MIN)_[A-Z0-9_]+|[A-Z0-9_]*(?:LIMIT|TIMEOUT|PATIENCE|GRACE)_MS)\b/gm,
+        ),
+      ].map(([, name]) => `${name} ${file}`),
     )
 }
 
-test('every least and most of the code is on the page of limits', () => {
+test('every least, most and limit of time of the code is on the page of limits', () => {
   const listed = new Set(ROWS.map(({ name, where }) => `${name} ${where}`))
   const bounds = listBounds()
-  assert.ok(bounds.length > 80, 'they are found at all')
+  assert.ok(bounds.length > 100, 'they are found at all')
   assert.deepEqual(
     bounds.filter((bound) => !listed.has(bound)),
     [],

@@ -3,17 +3,25 @@ import type { RunningProxy } from '#primary/proxy'
 import type { ServiceManager } from '#primary/service-manager'
 import { Successor } from '#primary/upgrade/successor'
 
+/** Threads take a second; an allowlist that is loaded for the first time may take thirty. */
+const STAND_LIMIT_MS = 60_000
+/** From its word that it stands to its word that it accepts, a successor only listens. */
+const SERVE_LIMIT_MS = 15_000
+/** Reading the state file, and telling the service manager who the main process is. */
+const SETTLE_LIMIT_MS = 15_000
+
 /** For how long a successor may be silent. */
 export interface UpgradeLimits {
-  /** Threads take a second; an allowlist that is loaded for the first time may take thirty. */
   readonly standMs: number
-  /** From its word that it stands to its word that it accepts, it only listens. */
   readonly serveMs: number
-  /** Reading the state file, and telling the service manager who the main process is. */
   readonly settleMs: number
 }
 
-const LIMITS: UpgradeLimits = { standMs: 60_000, serveMs: 15_000, settleMs: 15_000 }
+const LIMITS: UpgradeLimits = {
+  standMs: STAND_LIMIT_MS,
+  serveMs: SERVE_LIMIT_MS,
+  settleMs: SETTLE_LIMIT_MS,
+}
 
 /** The process that ends is the first one of its PID namespace, and the kernel ends all others with it. */
 const INIT_PID = 1

@@ -12,8 +12,12 @@ export interface TakeOverOptions {
   readonly exchange: ReplayExchange | null
   /** The other process has let go of state file and operators' servers. */
   readonly onReleased: () => Promise<void>
-  readonly log: Logger
+  readonly log: Pick<Logger, 'error'>
+  /** In place of a minute and 15 s. */
+  readonly limits?: { readonly prepareMs: number; readonly answerMs: number }
 }
+
+const LIMITS = { prepareMs: PREPARE_LIMIT_MS, answerMs: ANSWER_LIMIT_MS }
 
 /** Takes the place of a running process, step by step: see messages.ts. */
 export class TakeOver {
@@ -29,7 +33,7 @@ export class TakeOver {
 
   /** Everything stands: learn what only the other one knows. @throws Error when it does not answer */
   async prepare(): Promise<void> {
-    await this.#predecessor.ask({ type: 'standing' }, 'accept', PREPARE_LIMIT_MS)
+    await this.#predecessor.ask({ type: 'standing' }, 'accept', this.#limits.prepareMs)
     this.#options.exchange?.skip()
     this.#options.exchange?.start()
   }
@@ -38,7 +42,7 @@ export class TakeOver {
   async complete(): Promise<void> {
     const { log, onReleased } = this.#options
     try {
-      await this.#predecessor.ask({ type: 'serving' }, 'released', ANSWER_LIMIT_MS)
+      await this.#predecessor.ask({ type: 'serving' }, 'released', this.#limits.answerMs)
     } catch (error) {
       log.error({ error: String(error) }, 'the process before does not let go, going on without it')
     }
@@ -47,6 +51,10 @@ export class TakeOver {
     } catch (error) {
       log.error({ error: String(error) }, 'cannot take over everything from the process before')
     }
+  }
+
+  get #limits(): NonNullable<TakeOverOptions['limits']> {
+    return this.#options.limits ?? LIMITS
   }
 
   stop(): void {
