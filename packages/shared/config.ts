@@ -224,4 +224,10 @@ export interface PerformanceConfig {
   readonly workers: number
   /** Let the data centre encrypt with the client's own downlink stream (decision W8). */
   readonly fastMode: boolean
+  readonly cipher: CipherChoice
 }
+
+/** Who does AES-256-CTR: node:crypto, or the OpenSSL below it called directly. */
+export const CIPHER_NAMES = ['node', 'native'] as const
+export type CipherName = (typeof CIPHER_NAMES)[number]
+export type CipherChoice = CipherName | 'auto'

@@ -12,6 +12,7 @@ import { findUser } from './find-user.ts'
 import { HandshakeInput } from './handshake-input.ts'
 import type { HandshakePlace } from './handshake-place.ts'
 import { learnClient } from './learn-client.ts'
+import type { CtrStream } from './obfuscated2/ctr-stream.ts'
 import type { ClientSession } from './obfuscated2/handshake.ts'
 import { openSession } from './open-session.ts'
 import { familyOf, type Peer } from './peer.ts'
@@ -212,9 +213,16 @@ export class Connection implements RelayEvents {
     this.#stage = stage
   }
 
-  /** Hold something until the connection closes. */
+  /** Hold something until the connection closes; given back at once when it has closed meanwhile. */
   borrow(giveBack: () => void): void {
-    this.#borrowed.push(giveBack)
+    if (this.#stage === 'closed') giveBack()
+    else this.#borrowed.push(giveBack)
+  }
+
+  /** Close a cipher stream with the connection. */
+  hold(stream: CtrStream): CtrStream {
+    this.borrow(() => stream.close())
+    return stream
   }
 
   /** Raise a gauge until the connection closes. */

@@ -14,9 +14,10 @@ export async function openSession(
   userKey: UserKey,
 ): Promise<ClientSession> {
   connection.enter('frame')
-  const accepted = acceptClientFrame(await input.readFrame(), userKey.key)
+  const accepted = acceptClientFrame(await input.readFrame(), userKey.key, connection.thread.ciphers)
   if (!accepted.ok)
     throw new HandshakeError(accepted.code, 'not the frame of a padded intermediate transport')
+  connection.hold(accepted.session.up)
   connection.handshakePlace.leave()
   connection.thread.countHandshake('ok')
   return accepted.session

@@ -1,8 +1,11 @@
 import type { MessagePort } from 'node:worker_threads'
 import { expose } from 'comlink'
+import type { Logger } from 'pino'
+import type { CipherChoice } from '#shared/config'
 import { createEndpoint } from '#shared/comlink-endpoint'
 import type { WorkerBoot } from '#shared/worker-control'
 import { chooseKeySearch } from './key-search/self-test.ts'
+import { chooseCiphers, type ChosenCiphers } from './obfuscated2/choose-ciphers.ts'
 import { NATIVE_OPTIONS } from './socket/native-options.ts'
 import { createReadBuffers } from './socket/read-buffers.ts'
 import { canShareReadBuffer } from './socket/self-test.ts'
@@ -20,11 +23,19 @@ export interface ServeTask {
 
 /** Piscina entry: serve hand-offs until drained. The thread's sockets are all closed when this resolves. */
 export default async function serve({ boot, handOffPort, controlPort }: ServeTask): Promise<void> {
-  const [isShared, native] = await Promise.all([canShareReadBuffer(), testNativeOptions()])
+  const [isShared, native, chosen] = await Promise.all([
+    canShareReadBuffer(),
+    testNativeOptions(),
+    chooseCiphers(boot.config.performance.cipher),
+  ])
   const drained = Promise.withResolvers<void>()
+  const { ciphers } = chosen
+  // Native ones would outlive a thread that dies.
+  const closeCiphers = (): void => ciphers.closeAll()
+  process.once('exit', closeCiphers)
   const buffers = isShared ? createReadBuffers() : null
   const { search, reason: slowSearch } = chooseKeySearch()
-  const thread = new Thread(boot, handOffPort, { buffers, native, search }, drained.resolve)
+  const thread = new Thread(boot, handOffPort, { buffers, native, search, ciphers }, drained.resolve)
   if (!isShared) thread.log.warn('this Node cannot share read buffers: relaying costs more CPU')
   // All threads find the same: once is enough.
   if (slowSearch !== null && boot.thread === 0)
@@ -33,15 +44,25 @@ export default async function serve({ boot, handOffPort, controlPort }: ServeTas
     const options = NATIVE_OPTIONS.filter((option) => !native.works.has(option))
     thread.log.info({ options, reason: native.reason }, 'socket options that cannot be set here')
   }
+  if (boot.thread === 0) logCiphers(thread.log, boot.config.performance.cipher, chosen)
   try {
     await thread.start()
   } catch (error) {
     // Its place is taken by another one, perhaps in this very thread.
     thread.stop()
+    process.off('exit', closeCiphers)
     throw error
   }
   expose(thread, createEndpoint(controlPort))
   await drained.promise
   thread.stop()
+  process.off('exit', closeCiphers)
   controlPort.close()
+}
+
+/** Said by one thread for all: which ciphers are used, and why not those that were asked for. */
+function logCiphers(log: Logger, choice: CipherChoice, { ciphers, reason }: ChosenCiphers): void {
+  const fields = { cipher: ciphers.name, ...(reason === null ? {} : { reason }) }
+  if (reason !== null && choice === 'native') log.warn(fields, 'native ciphers cannot be used here')
+  else log.info(fields, 'ciphers')
 }

@@ -31,11 +31,17 @@ import { SearchQueue } from './fake-tls/search-queue.ts'
 import { HandshakePlace } from './handshake-place.ts'
 import type { KeySearch } from './key-search/key-search.ts'
 import { LoopMeter } from './loop-meter.ts'
+import type { Ciphers } from './obfuscated2/ctr-stream.ts'
 import type { Peer } from './peer.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
 import { Sockets, type Abilities } from './socket/sockets.ts'
 import { TrustedNetworks } from './trusted-networks.ts'
 import { Warnings } from './warnings.ts'
+
+const CIPHER_STREAMS = {
+  node: slot('cipher_streams', { cipher: 'node' }),
+  native: slot('cipher_streams', { cipher: 'native' }),
+} as const
 
 /** Deadlines are counted in seconds: every fourth tick looks at them. */
 const TICKS_PER_SWEEP = 4
@@ -46,7 +52,9 @@ const HANDSHAKES = Object.fromEntries(
   ['ok', ...HANDSHAKE_CODES].map((outcome) => [outcome, slot('handshakes', { outcome })]),
 ) as Record<Outcome, number>
 
+/** What was found out about this Node and this machine before the thread began. */
 export interface ThreadAbilities extends Abilities {
+  readonly ciphers: Ciphers
   /** For the key that signed a hello. */
   readonly search: KeySearch
 }
@@ -60,6 +68,7 @@ export class Thread implements WorkerControl {
   readonly histograms: HistogramRow
   readonly users: UserRows
   readonly sockets: Sockets
+  readonly ciphers: Ciphers
   readonly hellos: HelloCheck
   /** For addresses that are known here only; those of sockets were asked for before the hand-off. */
   readonly ipFilter: IpFilter
@@ -100,6 +109,7 @@ export class Thread implements WorkerControl {
       queueMicrotask(() => this.#connections.closeUser(user, 'quota')),
     )
     this.sockets = new Sockets(able, config.network)
+    this.ciphers = able.ciphers
     this.hellos = new HelloCheck({
       users: boot.users,
       toleranceMs: config.tolerateTimeSkewnessMs,
@@ -146,6 +156,7 @@ export class Thread implements WorkerControl {
     this.arrivals.close()
     this.dialers.close()
     this.#loopMeter.stop()
+    this.ciphers.closeAll()
     this.counters.publish()
     this.users.publish()
     this.#farewells.end()
@@ -264,6 +275,7 @@ export class Thread implements WorkerControl {
   #tick(): void {
     this.clock.tick()
     this.#loopMeter.tick()
+    this.counters.set(CIPHER_STREAMS[this.ciphers.name], this.ciphers.openStreams)
     this.counters.publish()
     this.users.publish()
     this.#farewells.sweep(this.clock.monotonicMs)

@@ -1,6 +1,7 @@
 import { expose } from 'comlink'
 import { createEndpoint } from '#shared/comlink-endpoint'
 import type { ServeTask } from '#worker/serve'
+import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
 import { keyByKey } from '#worker/key-search/key-by-key'
 import { Thread } from '#worker/thread'
 
@@ -9,6 +10,7 @@ const PLAIN = {
   buffers: null,
   native: { native: null, works: new Set<never>(), reason: 'not looked for' },
   search: keyByKey,
+  ciphers: new NodeCiphers(),
 }
 
 /** The worker as it runs where Node can do nothing special. */

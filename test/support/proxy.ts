@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { IpListConfig, ProxyConfig } from '#shared/config'
+import type { CipherChoice, IpListConfig, ProxyConfig } from '#shared/config'
 import { mergeDcTable, type DcTable, type HostPort } from '#shared/dc'
 import { parseSecret } from '#shared/secret'
 import { startProxy, type RunningProxy } from '#primary/proxy'
@@ -14,6 +14,7 @@ export interface TestProxyOptions {
   dcs: DcTable
   workers?: number
   fastMode?: boolean
+  cipher?: CipherChoice
   fronting?: { host: string; port: number }
   /** Anything else of the configuration; of a section, what differs. */
   config?: ConfigOverrides
@@ -228,7 +229,11 @@ export function defaultConfig(options: TestProxyOptions): ProxyConfig {
       },
       prometheus: { enabled: true, bindTo: loopback, httpPath: '/', metricPrefix: 'mtg' },
     },
-    performance: { workers: options.workers ?? 1, fastMode: options.fastMode ?? true },
+    performance: {
+      workers: options.workers ?? 1,
+      fastMode: options.fastMode ?? true,
+      cipher: options.cipher ?? 'auto',
+    },
     dcs: mergeDcTable(options.dcs),
     dcRoutes: {},
   }

@@ -122,6 +122,7 @@ export function buildConfig(
     performance: {
       workers: resolveWorkers(values['performance.workers']),
       fastMode: values['performance.fast-mode'],
+      cipher: values['performance.cipher'],
     },
     dcs: mergeDcTable(values.dc),
     dcRoutes: values['dc-routes'],

@@ -2,6 +2,7 @@
  * THE table of metrics: what is counted, under which name and labels, and in which slot of a thread's row. The shared
  * memory, the Prometheus exporter and the documentation are all read from it, so they cannot drift apart.
  */
+import { CIPHER_NAMES } from '../config.ts'
 import { DNS_TRANSPORTS, QUERY_OUTCOMES } from '../dial/dns/transport.ts'
 import { BugError, HANDSHAKE_CODES, PROXY_HEADER_CODES } from '../errors.ts'
 import { HANDSHAKE_LIMITS } from './handshakes.ts'
@@ -245,6 +246,13 @@ export const METRICS = [
     kind: 'counter',
     help: 'Checks, four a second, that found next to no file descriptor free: clients that come then are closed unheard.',
     labels: {},
+    perDcAddress: false,
+  },
+  {
+    name: 'cipher_streams',
+    kind: 'gauge',
+    help: 'AES streams in use, by who does them: two for a relayed connection, four without fast-mode.',
+    labels: { cipher: CIPHER_NAMES },
     perDcAddress: false,
   },
 ] as const satisfies readonly Metric[]

@@ -1,5 +1,5 @@
 import type { HandshakeCode } from '#shared/errors'
-import { createCtrStream, deriveClientKeys, deriveDcKeys, type CtrKey, type CtrStream } from './ciphers.ts'
+import type { Ciphers, CtrKey, CtrStream } from './ctr-stream.ts'
 import {
   FRAME_BYTES,
   isReservedPrefix,
@@ -8,32 +8,33 @@ import {
   TYPE_OFFSET,
   writeFrameTail,
 } from './frame.ts'
+import { deriveClientKeys, deriveDcKeys } from './keys.ts'
 
-/** What a client's frame opens: both streams, positioned behind the frame. */
+/** What a client's frame opens. */
 export interface ClientSession {
   /** As the client signed it; null when it named none. */
   readonly dc: number | null
+  /** Positioned behind the frame; the caller's to close. */
   readonly up: CtrStream
-  readonly down: CtrStream
-  /** Where `down` begins: the data centre can be given it to encrypt with (decision W8). */
+  /** Where the way back begins: ours to encrypt with, or the data centre's (decision W8). */
   readonly downKey: CtrKey
 }
 
 export type AcceptResult = { ok: true; session: ClientSession } | { ok: false; code: HandshakeCode }
 
 /** Server side: read a client's 64-byte frame with the secret it proved to know (wire.md §5.1). */
-export function acceptClientFrame(frame: Buffer, secretKey: Uint8Array): AcceptResult {
+export function acceptClientFrame(frame: Buffer, secretKey: Uint8Array, ciphers: Ciphers): AcceptResult {
   const keys = deriveClientKeys(frame, secretKey)
-  const up = createCtrStream(keys.up)
-  const tail = parseFrameTail(up.update(frame))
-  if (!tail.ok) return tail
-  return {
-    ok: true,
-    session: { dc: tail.dc, up, down: createCtrStream(keys.down), downKey: keys.down },
-  }
+  const up = ciphers.open(keys.up)
+  const plain = Buffer.allocUnsafe(FRAME_BYTES)
+  up.transform(frame, plain, 0)
+  const tail = parseFrameTail(plain)
+  if (tail.ok) return { ok: true, session: { dc: tail.dc, up, downKey: keys.down } }
+  up.close()
+  return tail
 }
 
-/** What our frame opens at the data centre. */
+/** What our frame opens at the data centre; the streams are the caller's to close. */
 export interface DcSession {
   /** The 64 bytes to send first. */
   readonly wire: Buffer
@@ -51,6 +52,7 @@ export function greetDc(
   dc: number,
   randomBytes: (size: number) => Buffer,
   clientDownKey: CtrKey | null,
+  ciphers: Ciphers,
 ): DcSession {
   const frame = randomBytes(FRAME_BYTES)
   while (isReservedPrefix(frame)) randomBytes(KEY_OFFSET).copy(frame)
@@ -60,8 +62,9 @@ export function greetDc(
   writeFrameTail(frame, dc)
 
   const keys = deriveDcKeys(frame)
-  const up = createCtrStream(keys.up)
-  const wire = Buffer.from(frame)
-  up.update(frame).copy(wire, TYPE_OFFSET, TYPE_OFFSET)
-  return { wire, up, down: clientDownKey === null ? createCtrStream(keys.down) : null }
+  const up = ciphers.open(keys.up)
+  const wire = Buffer.allocUnsafe(FRAME_BYTES)
+  up.transform(frame, wire, 0)
+  frame.copy(wire, 0, 0, TYPE_OFFSET)
+  return { wire, up, down: clientDownKey === null ? ciphers.open(keys.down) : null }
 }

@@ -5,9 +5,10 @@ import type { Clock } from '../clock.ts'
 import type { Pacer } from '../doppelganger/pacer.ts'
 import type { RecordDecoder } from '../fake-tls/record-decoder.ts'
 import { framedBytes, frameRecords } from '../fake-tls/record.ts'
-import type { CtrStream } from '../obfuscated2/ciphers.ts'
+import type { ByteSocket } from '../socket/byte-socket.ts'
 import type { WriteSlots } from '../socket/write-slots.ts'
 import type { Convey } from './pump.ts'
+import { recrypt, recryptIntoRecords, type Recrypting } from './recrypt.ts'
 
 /** What the thread counts for one connection; plain numbers, published by the thread's tick. */
 export interface Tally {
@@ -32,38 +33,37 @@ export interface SessionMeters {
 /** client → DC: unframe · decrypt · encrypt. `onEnd` is called when the client's record stream has ended. */
 export function conveyUp(
   decoder: RecordDecoder,
-  streams: UpStreams,
+  streams: Recrypting,
+  slots: WriteSlots,
   meters: SessionMeters,
   onEnd: () => void,
 ): Convey {
   return (chunk, dc) => {
     const bytes = decoder.decode(chunk)
-    const ok = bytes === 0 || dc.write(recryptUp(chunk.subarray(0, bytes), streams, meters))
+    const ok = bytes === 0 || sendUp(chunk.subarray(0, bytes), dc, streams, slots, meters)
     if (decoder.end !== null) onEnd()
     return ok
   }
 }
 
-export interface UpStreams {
-  readonly fromClient: CtrStream
-  readonly toDc: CtrStream
-}
-
-/** What `conveyUp` does behind the record layer; also for what came in while the data centre was dialled. */
-export function recryptUp(payload: Buffer, streams: UpStreams, meters: SessionMeters): Buffer {
-  const { tally, account, clock } = meters
-  tally.up += payload.length
+/** What `conveyUp` does behind the record layer; also for what came in while the data centre was dialled. Changes `payload`. */
+export function sendUp(
+  payload: Buffer,
+  dc: ByteSocket,
+  streams: Recrypting,
+  slots: WriteSlots,
+  { tally, account, counters, upSlot, clock }: SessionMeters,
+): boolean {
+  const bytes = payload.length
+  tally.up += bytes
   tally.lastActiveMs = clock.monotonicMs
-  account.bytesIn += payload.length
-  if ((account.prepaid -= payload.length) < 0) account.payMore()
+  account.bytesIn += bytes
+  if ((account.prepaid -= bytes) < 0) account.payMore()
   account.lastSeenMs = clock.unixMs
-  meters.counters.add(meters.upSlot, payload.length)
-  return streams.toDc.update(streams.fromClient.update(payload))
-}
-
-export interface DownStreams {
-  readonly fromDc: CtrStream
-  readonly toClient: CtrStream
+  counters.add(upSlot, bytes)
+  const slot = slots.take(bytes)
+  recrypt(streams, payload, slot, 0)
+  return dc.writeSlot(slot, bytes, 0)
 }
 
 /**
@@ -71,7 +71,7 @@ export interface DownStreams {
  * stream already (decision W8), and `streams` is null. Without a pacer, and once it lets go, each chunk is one write.
  */
 export function conveyDown(
-  streams: DownStreams | null,
+  streams: Recrypting | null,
   slots: WriteSlots,
   meters: SessionMeters,
   pacer: Pacer | null,
@@ -85,10 +85,13 @@ export function conveyDown(
     if ((account.prepaid -= bytes) < 0) account.payMore()
     account.lastSeenMs = clock.unixMs
     counters.add(downSlot, bytes)
-    const payload = streams === null ? chunk : streams.toClient.update(streams.fromDc.update(chunk))
-    if (pacer !== null && !pacer.isFree()) return pacer.push(payload)
+    if (pacer !== null && !pacer.isFree()) {
+      if (streams !== null) recrypt(streams, chunk, chunk, 0)
+      return pacer.push(chunk)
+    }
     const slot = slots.take(framedBytes(bytes))
-    return client.writeSlot(slot, frameRecords(slot, payload), bytes)
+    const length = streams === null ? frameRecords(slot, chunk) : recryptIntoRecords(streams, chunk, slot)
+    return client.writeSlot(slot, length, bytes)
   }
 }
 

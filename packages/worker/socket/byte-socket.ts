@@ -156,7 +156,7 @@ export class ByteSocket {
 
   resume(): void {
     this.socket.resume()
-    if (this.#unread.length > 0) this.#deliverUnread()
+    if (this.#unread.length > 0 && !this.socket.destroyed) this.#deliverUnread()
   }
 
   /** Put bytes back that belong to whoever reads next; `resume` gives them out before all others. The socket is paused. */

@@ -1,7 +1,7 @@
 /** Hot: buffers to write from, given back when the kernel has taken their bytes. */
 
 /** Most reads fall into one of these sizes; a slow peer pins no more than four times what it was sent. */
-const SLOT_SIZES = [256, 1024, 4 * 1024, 16 * 1024, 66 * 1024, 258 * 1024] as const
+const SLOT_SIZES = [256, 1024, 4 * 1024, 16 * 1024, 66 * 1024, 130 * 1024, 258 * 1024] as const
 /** Free slots kept per size; more is garbage, so that a burst's memory is given back. */
 const MAX_FREE_SLOTS = 64
 

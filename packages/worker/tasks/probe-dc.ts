@@ -8,6 +8,7 @@ import { openThrough } from '#shared/dial/open-through'
 import { DialError } from '#shared/errors'
 
 import { type DcSession, greetDc } from '../obfuscated2/handshake.ts'
+import { NodeCiphers } from '../obfuscated2/node-ciphers.ts'
 import { buildReqPqMulti, checkResPq, NONCE_BYTES } from './req-pq.ts'
 
 const MAX_PADDING_BYTES = 15
@@ -63,11 +64,12 @@ async function probeAddress(
 }
 
 function exchange(socket: Socket, dc: number, signal: AbortSignal): Promise<number> {
-  const session = greetDc(dc, randomBytes, null)
+  const session = greetDc(dc, randomBytes, null, new NodeCiphers())
   const nonce = randomBytes(NONCE_BYTES)
   const request = buildReqPqMulti(nonce, nextMessageId(), randomBytes(randomInt(MAX_PADDING_BYTES + 1)))
   const sentAtMs = performance.now()
-  socket.write(Buffer.concat([session.wire, session.up.update(request)]))
+  session.up.transform(request, request, 0)
+  socket.write(Buffer.concat([session.wire, request]))
   return waitForResPq(socket, session, nonce, signal).then(() => performance.now() - sentAtMs)
 }
 
@@ -76,7 +78,8 @@ function waitForResPq(socket: Socket, session: DcSession, nonce: Buffer, signal:
     let received: Buffer = Buffer.alloc(0)
     // No encoding is set: chunks are Buffers.
     socket.on('data', (chunk: Buffer) => {
-      received = Buffer.concat([received, session.down?.update(chunk) ?? chunk])
+      session.down?.transform(chunk, chunk, 0)
+      received = Buffer.concat([received, chunk])
       const result = checkResPq(received, nonce)
       if (result === 'incomplete') return
       if (result.ok) resolve()

@@ -6,7 +6,7 @@ import type { Connection } from '../connection.ts'
 import { createPacer } from '../doppelganger/pacer.ts'
 import type { HandshakeInput } from '../handshake-input.ts'
 import { greetDc, type ClientSession } from '../obfuscated2/handshake.ts'
-import { conveyDown, conveyUp, recryptUp, type SessionMeters } from '../relay/convey.ts'
+import { conveyDown, conveyUp, sendUp, type SessionMeters } from '../relay/convey.ts'
 import type { ByteSocket } from '../socket/byte-socket.ts'
 
 /** A client's session and the data centre that was reached for it. */
@@ -28,17 +28,22 @@ export function relaySession(
   input: HandshakeInput,
 ): void {
   const { thread } = connection
+  const { slots } = thread.sockets
   const relay = connection.bind('relaying', socket)
   const index = thread.dcAddressIndex(dc, address)
   connection.raise(dcSlot('telegram_connections', index))
   const meters = createMeters(connection, index)
 
-  const greeting = greetDc(dc, randomBytes, connection.config.performance.fastMode ? session.downKey : null)
-  const up = { fromClient: session.up, toDc: greeting.up }
-  const down = greeting.down === null ? null : { fromDc: greeting.down, toClient: session.down }
+  const { fastMode } = connection.config.performance
+  const greeting = greetDc(dc, randomBytes, fastMode ? session.downKey : null, thread.ciphers)
+  const up = { from: session.up, to: connection.hold(greeting.up) }
+  const down =
+    greeting.down === null
+      ? null
+      : { from: connection.hold(greeting.down), to: connection.hold(thread.ciphers.open(session.downKey)) }
   socket.write(greeting.wire)
   const early = input.takeEarly()
-  if (early.length > 0) socket.write(recryptUp(early, up, meters))
+  if (early.length > 0) sendUp(early, socket, up, slots, meters)
 
   const { decoder } = input
   const endUp = (): void => {
@@ -50,10 +55,10 @@ export function relaySession(
     delays: connection.profile.delays,
     timer: thread.paceTimer,
     clock: thread.clock,
-    slots: thread.sockets.slots,
+    slots,
     random: Math.random,
   })
-  relay.start(conveyUp(decoder, up, meters, endUp), conveyDown(down, thread.sockets.slots, meters, pacer))
+  relay.start(conveyUp(decoder, up, slots, meters, endUp), conveyDown(down, slots, meters, pacer))
   if (decoder.end !== null) endUp()
 }
 

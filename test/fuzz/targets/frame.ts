@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { createCipheriv, createHash } from 'node:crypto'
 import { BUILT_IN_DCS, dcCandidates } from '#shared/dc'
 import { acceptClientFrame, greetDc } from '#worker/obfuscated2/handshake'
+import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
 import { FRAME_BYTES } from '#worker/obfuscated2/frame'
 import { bytes } from '../../support/generators.ts'
 import { stateless, type Target } from '../target.ts'
 
+const NODE_CIPHERS = new NodeCiphers()
 const SECRET = Buffer.alloc(16, 5)
 const HEAD_BYTES = 56
 
@@ -61,7 +63,7 @@ export const frame: Target = {
     stateless((input) => {
       const plain = Buffer.alloc(FRAME_BYTES)
       input.copy(plain)
-      const accepted = acceptClientFrame(encrypt(plain), SECRET)
+      const accepted = acceptClientFrame(encrypt(plain), SECRET, NODE_CIPHERS)
       assert.equal(accepted.ok, plain.readUInt32LE(HEAD_BYTES) === 0xdddddddd)
       if (!accepted.ok) return assert.equal(accepted.code, 'obfuscated2')
       const wanted = plain.readInt16LE(60)
@@ -71,7 +73,7 @@ export const frame: Target = {
       assert.equal(known.length > 0, Math.abs(dc ?? 2) in BUILT_IN_DCS)
 
       for (const key of [downKey, null]) {
-        const { wire } = greetDc(dc ?? 2, drawFrom(input.subarray(FRAME_BYTES)), key)
+        const { wire } = greetDc(dc ?? 2, drawFrom(input.subarray(FRAME_BYTES)), key, NODE_CIPHERS)
         assert.deepEqual(readAsDc(wire), { type: 'dddddddd', dc: dc ?? 2 })
         assert.notEqual(wire[0], 0xef)
         assert.ok(!/^(?:GET |POST|HEAD|OPTI)/.test(wire.toString('latin1', 0, 4)))

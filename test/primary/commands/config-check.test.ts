@@ -135,7 +135,7 @@ test('as JSON, a good file is its values and its warnings', { timeout }, async (
     'max-connections': 4096,
     'via-proxies': false,
   })
-  assert.deepEqual(config['performance'], { workers: 3, 'fast-mode': true })
+  assert.deepEqual(config['performance'], { workers: 3, 'fast-mode': true, cipher: 'auto' })
   assert.doesNotMatch(stdout, new RegExp(`${KEY.slice(4)}|password|nobody-shows`))
 })
 

@@ -112,7 +112,7 @@ test('a secret and an address are enough, and everything else has its default', 
         metricPrefix: 'mtg',
       },
     },
-    performance: { workers: Math.min(availableParallelism(), 256), fastMode: true },
+    performance: { workers: Math.min(availableParallelism(), 256), fastMode: true, cipher: 'auto' },
     dcs: BUILT_IN_DCS,
     dcRoutes: {},
   })
@@ -204,6 +204,7 @@ metric-prefix = "x1"
 [performance]
 workers = 5
 fast-mode = false
+cipher = "node"
 [dc]
 2 = ["127.0.0.1:8443", "[::1]:8443"]
 10 = "127.0.0.1:1"
@@ -305,7 +306,7 @@ anna = "${SECRET}"
           metricPrefix: 'x1',
         },
       },
-      performance: { workers: 5, fastMode: false },
+      performance: { workers: 5, fastMode: false, cipher: 'node' },
       dcs: {
         ...BUILT_IN_DCS,
         2: [

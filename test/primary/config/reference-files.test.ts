@@ -173,6 +173,7 @@ test('the example of the reference has every key that is not ours alone', () => 
       'stats.per-user-limit',
       'performance.workers',
       'performance.fast-mode',
+      'performance.cipher',
       'dc',
       'dc-routes',
     ],

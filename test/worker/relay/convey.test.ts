@@ -7,19 +7,26 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { dcSlot, slot } from '#shared/state/layout'
 import { Clock } from '#worker/clock'
+import type { Ciphers, CtrStream } from '#worker/obfuscated2/ctr-stream'
+import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
 import { RecordDecoder } from '#worker/fake-tls/record-decoder'
-import { conveyDown, conveyRaw, conveyUp, recryptUp, type SessionMeters } from '#worker/relay/convey'
+import { conveyDown, conveyRaw, conveyUp, sendUp, type SessionMeters } from '#worker/relay/convey'
 import { Relay, type RelayEnd } from '#worker/relay/relay'
 import { ByteSocket } from '#worker/socket/byte-socket'
+import { WriteSlots } from '#worker/socket/write-slots'
+import { loadAllCiphers } from '../../support/ciphers.ts'
 import { encodeRecord } from '../../support/generators.ts'
 import { CountedSlots, LIVENESS_MS, openPair, patternBytes, readToEnd } from '../../support/socket-pair.ts'
 
+const NODE_CIPHERS = new NodeCiphers()
 const LIMIT = { timeout: LIVENESS_MS }
 const UP_SLOT = dcSlot('telegram_traffic', 0, 'from_client')
 const DOWN_SLOT = dcSlot('telegram_traffic', 0, 'to_client')
 
 const stream = (seed: number): Cipheriv =>
   createCipheriv('aes-256-ctr', Buffer.alloc(32, seed), Buffer.alloc(16, seed))
+const ours = (seed: number, ciphers: Ciphers = NODE_CIPHERS): CtrStream =>
+  ciphers.open({ key: Buffer.alloc(32, seed), iv: Buffer.alloc(16, seed) })
 
 function createMeters(): { meters: SessionMeters; count: (counter: number) => number } {
   const memory = createCountersMemory(1)
@@ -51,7 +58,11 @@ interface Session {
 }
 
 /** A relay as a session has it; keys 1 and 2 between client and proxy, 3 and 4 between proxy and data centre. */
-async function openSession(t: TestContext, mode: 'fast' | 'recrypt'): Promise<Session> {
+async function openSession(
+  t: TestContext,
+  mode: 'fast' | 'recrypt',
+  ciphers: Ciphers = NODE_CIPHERS,
+): Promise<Session> {
   const [client, dc] = await Promise.all([openPair(t), openPair(t)])
   const slots = new CountedSlots()
   const { meters, count } = createMeters()
@@ -62,13 +73,24 @@ async function openSession(t: TestContext, mode: 'fast' | 'recrypt'): Promise<Se
     ByteSocket.adopt(dc.accepted, slots, Buffer.allocUnsafeSlow(256 * 1024)),
     { mirrorsResets: false, onHalfClosed: () => {}, onEnd: resolve },
   )
-  const up = { fromClient: stream(1), toDc: stream(3) }
-  const down = mode === 'fast' ? null : { fromDc: stream(4), toClient: stream(2) }
+  const up = { from: ours(1, ciphers), to: ours(3, ciphers) }
+  const down = mode === 'fast' ? null : { from: ours(4, ciphers), to: ours(2, ciphers) }
   relay.start(
-    conveyUp(decoder, up, meters, () => relay.endUp()),
+    conveyUp(decoder, up, slots, meters, () => relay.endUp()),
     conveyDown(down, slots, meters, null),
   )
   return { client: client.peer, dc: dc.peer, meters, count, decoder, slots, ended }
+}
+
+/** A socket that takes everything: up, nothing of one is called but `writeSlot`. */
+function onlyWrites(write: (bytes: Buffer) => void): ByteSocket {
+  const socket: Pick<ByteSocket, 'writeSlot'> = {
+    writeSlot: (slot, length) => {
+      write(slot.subarray(0, length))
+      return true
+    },
+  }
+  return socket as ByteSocket
 }
 
 /** Application data by the headers alone; nothing else may be there. */
@@ -83,34 +105,41 @@ function takeRecords(wire: Buffer): Buffer[] {
   return payloads
 }
 
-for (const mode of ['fast', 'recrypt'] as const) {
-  test(`in ${mode} mode 2 MB both ways arrive exact and are counted as payload`, LIMIT, async (t) => {
-    const { client, dc, meters, count, slots, ended } = await openSession(t, mode)
-    const [up, down] = [patternBytes(2_000_000, 1), patternBytes(2_000_000, 2)]
-    const received = Promise.all([readToEnd(dc), readToEnd(client)])
+for (const [mode, ciphers] of [
+  ['fast', NODE_CIPHERS],
+  ...(await loadAllCiphers()).map((ciphers) => ['recrypt', ciphers] as const),
+] as const) {
+  test(
+    `in ${mode} mode by ${ciphers.name} 2 MB both ways arrive exact and are counted as payload`,
+    LIMIT,
+    async (t) => {
+      const { client, dc, meters, count, slots, ended } = await openSession(t, mode, ciphers)
+      const [up, down] = [patternBytes(2_000_000, 1), patternBytes(2_000_000, 2)]
+      const received = Promise.all([readToEnd(dc), readToEnd(client)])
 
-    const encrypted = stream(1).update(up)
-    client.write(encodeRecord(0x14, Buffer.of(1)))
-    for (let from = 0, size = 1; from < up.length; from += size, size = 1 + ((size * 7919) % 16_000)) {
-      client.write(encodeRecord(0x17, encrypted.subarray(from, from + size)))
-    }
-    client.end()
-    dc.end(stream(mode === 'fast' ? 2 : 4).update(down))
+      const encrypted = stream(1).update(up)
+      client.write(encodeRecord(0x14, Buffer.of(1)))
+      for (let from = 0, size = 1; from < up.length; from += size, size = 1 + ((size * 7919) % 16_000)) {
+        client.write(encodeRecord(0x17, encrypted.subarray(from, from + size)))
+      }
+      client.end()
+      dc.end(stream(mode === 'fast' ? 2 : 4).update(down))
 
-    const [atDc, atClient] = await received
-    assert.ok(stream(3).update(atDc).equals(up))
-    const records = takeRecords(atClient)
-    assert.ok(records.every((payload) => payload.length > 0 && payload.length <= 16_401))
-    assert.ok(stream(2).update(Buffer.concat(records)).equals(down))
-    assert.equal(await ended, 'ended')
+      const [atDc, atClient] = await received
+      assert.ok(stream(3).update(atDc).equals(up))
+      const records = takeRecords(atClient)
+      assert.ok(records.every((payload) => payload.length > 0 && payload.length <= 16_401))
+      assert.ok(stream(2).update(Buffer.concat(records)).equals(down))
+      assert.equal(await ended, 'ended')
 
-    assert.deepEqual([meters.tally.up, meters.tally.down], [up.length, down.length])
-    assert.deepEqual([meters.account.bytesIn, meters.account.bytesOut], [up.length, down.length])
-    assert.deepEqual([count(UP_SLOT), count(DOWN_SLOT)], [up.length, down.length])
-    assert.equal(meters.account.lastSeenMs, meters.clock.unixMs)
-    assert.equal(meters.tally.lastActiveMs, meters.clock.monotonicMs)
-    assert.equal(slots.outstanding, 0)
-  })
+      assert.deepEqual([meters.tally.up, meters.tally.down], [up.length, down.length])
+      assert.deepEqual([meters.account.bytesIn, meters.account.bytesOut], [up.length, down.length])
+      assert.deepEqual([count(UP_SLOT), count(DOWN_SLOT)], [up.length, down.length])
+      assert.equal(meters.account.lastSeenMs, meters.clock.unixMs)
+      assert.equal(meters.tally.lastActiveMs, meters.clock.monotonicMs)
+      assert.equal(slots.outstanding, 0)
+    },
+  )
 }
 
 test('activity of either direction is seen', LIMIT, async (t) => {
@@ -170,12 +199,10 @@ test('a broken record stream is told after the payload before it has gone on', (
   const { meters } = createMeters()
   const decoder = new RecordDecoder()
   const order: string[] = []
-  const dc = { write: (bytes: Buffer) => order.push(`write ${bytes.length}`) > 0 }
-  const convey = conveyUp(decoder, { fromClient: stream(1), toDc: stream(3) }, meters, () =>
+  const convey = conveyUp(decoder, { from: ours(1), to: ours(3) }, new WriteSlots(), meters, () =>
     order.push('end'),
   )
-  // `conveyUp` calls nothing of a socket but `write`.
-  const to = dc as unknown as ByteSocket
+  const to = onlyWrites((bytes) => order.push(`write ${bytes.length}`))
   assert.equal(
     convey(Buffer.concat([encodeRecord(0x17, Buffer.from('abc')), Buffer.from('1703010001ff', 'hex')]), to),
     true,
@@ -187,12 +214,12 @@ test('a broken record stream is told after the payload before it has gone on', (
 test('what came before the data centre was there goes on by the same streams', () => {
   const { meters } = createMeters()
   const encrypted = stream(1).update('early and late')
-  const streams = { fromClient: stream(1), toDc: stream(3) }
-  const sent = Buffer.concat([
-    recryptUp(encrypted.subarray(0, 5), streams, meters),
-    recryptUp(encrypted.subarray(5), streams, meters),
-  ])
-  assert.equal(String(stream(3).update(sent)), 'early and late')
+  const streams = { from: ours(1), to: ours(3) }
+  const sent: Buffer[] = []
+  const dc = onlyWrites((bytes) => sent.push(Buffer.from(bytes)))
+  sendUp(encrypted.subarray(0, 5), dc, streams, new WriteSlots(), meters)
+  sendUp(encrypted.subarray(5), dc, streams, new WriteSlots(), meters)
+  assert.equal(String(stream(3).update(Buffer.concat(sent))), 'early and late')
   assert.equal(meters.account.bytesIn, 14)
 })
 

@@ -1,4 +1,5 @@
-import { decodeAutoOrInteger } from '../decoders.ts'
+import { CIPHER_NAMES, type CipherChoice } from '#shared/config'
+import { decodeAutoOrInteger, decodeOneOf } from '../decoders.ts'
 import { BOOLEAN, plain } from '../formats.ts'
 import type { Rows } from '../schema-row.ts'
 
@@ -8,6 +9,7 @@ export const MAX_WORKERS = 256
 export interface PerformanceValues {
   'performance.workers': number | 'auto'
   'performance.fast-mode': boolean
+  'performance.cipher': CipherChoice
 }
 
 export const PERFORMANCE_ROWS: Rows<PerformanceValues> = {
@@ -22,5 +24,11 @@ export const PERFORMANCE_ROWS: Rows<PerformanceValues> = {
     default: true,
     reload: 'live',
     help: 'Pass what data centres send on without encrypting it once more (decision W8).',
+  },
+  'performance.cipher': {
+    ...plain(decodeOneOf(['auto', ...CIPHER_NAMES])),
+    default: 'auto',
+    reload: 'restart',
+    help: 'AES by node:crypto ("node") or by its OpenSSL called directly ("native"). "auto" is native where it works.',
   },
 }

@@ -1,18 +1,6 @@
-import { createCipheriv, createHash, type Cipheriv } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import type { CtrKey } from './ctr-stream.ts'
 import { IV_BYTES, IV_OFFSET, KEY_BYTES, KEY_OFFSET, reverseKeys } from './frame.ts'
-
-/** One direction of AES-256-CTR: the same operation encrypts and decrypts. */
-export type CtrStream = Cipheriv
-
-/** Key and start of one direction. */
-export interface CtrKey {
-  readonly key: Buffer
-  readonly iv: Buffer
-}
-
-export function createCtrStream({ key, iv }: CtrKey): CtrStream {
-  return createCipheriv('aes-256-ctr', key, iv)
-}
 
 /** Both directions between a client and us; the user's secret is mixed into the keys (wire.md §5.1). */
 export function deriveClientKeys(frame: Buffer, secretKey: Uint8Array): { up: CtrKey; down: CtrKey } {
