@@ -8,7 +8,7 @@ import { framedBytes, frameRecords } from '../fake-tls/record.ts'
 import type { ByteSocket } from '../socket/byte-socket.ts'
 import type { WriteSlots } from '../socket/write-slots.ts'
 import type { Convey } from './pump.ts'
-import { recrypt, recryptIntoRecords, type Recrypting } from './recrypt.ts'
+import { recrypt, type Recrypting } from './recrypt.ts'
 
 /** What the thread counts for one connection; plain numbers, published by the thread's tick. */
 export interface Tally {
@@ -62,7 +62,7 @@ export function sendUp(
   account.lastSeenMs = clock.unixMs
   counters.add(upSlot, bytes)
   const slot = slots.take(bytes)
-  recrypt(streams, payload, slot, 0)
+  recrypt(streams, payload, slot)
   return dc.writeSlot(slot, bytes, 0)
 }
 
@@ -85,13 +85,10 @@ export function conveyDown(
     if ((account.prepaid -= bytes) < 0) account.payMore()
     account.lastSeenMs = clock.unixMs
     counters.add(downSlot, bytes)
-    if (pacer !== null && !pacer.isFree()) {
-      if (streams !== null) recrypt(streams, chunk, chunk, 0)
-      return pacer.push(chunk)
-    }
+    if (streams !== null) recrypt(streams, chunk, chunk)
+    if (pacer !== null && !pacer.isFree()) return pacer.push(chunk)
     const slot = slots.take(framedBytes(bytes))
-    const length = streams === null ? frameRecords(slot, chunk) : recryptIntoRecords(streams, chunk, slot)
-    return client.writeSlot(slot, length, bytes)
+    return client.writeSlot(slot, frameRecords(slot, chunk), bytes)
   }
 }
 

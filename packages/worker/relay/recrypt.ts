@@ -1,9 +1,12 @@
 // hot: called once per read of every relayed connection that is decrypted and encrypted
-import { fitRecordPayload, RECORD_HEADER_BYTES, RecordType, writeRecordHeader } from '../fake-tls/record.ts'
 import type { CtrStream } from '../obfuscated2/ctr-stream.ts'
 
-/** What goes through both ciphers at a time, so that the second one finds it in the processor's nearest cache. */
-const PIECE_BYTES = 16 * 1024
+/**
+ * What goes through both ciphers at a time, so that the second one finds it in the processor's cache, and so that what
+ * node:crypto allocates for it (half of this is slower, twice as much no faster) stays below the 128 KiB from which on libc
+ * asks the kernel for every single piece.
+ */
+const PIECE_BYTES = 64 * 1024
 
 /** From one side's stream to the other's. */
 export interface Recrypting {
@@ -11,31 +14,12 @@ export interface Recrypting {
   readonly to: CtrStream
 }
 
-/** Decrypt and encrypt `input` into `target` from `at` on; both may be the same bytes. What is left in `input` is of no use. */
-export function recrypt({ from, to }: Recrypting, input: Buffer, target: Buffer, at: number): void {
+/** Decrypt and encrypt `input` into the beginning of `target`, which may be `input` itself; else that is of no use afterwards. */
+export function recrypt({ from, to }: Recrypting, input: Buffer, target: Buffer): void {
   const end = input.length
-  for (let start = 0; start < end; start += PIECE_BYTES) {
-    const piece = end <= PIECE_BYTES ? input : input.subarray(start, Math.min(end, start + PIECE_BYTES))
-    from.transform(piece, piece, 0)
-    to.transform(piece, target, at + start)
-  }
-}
-
-/** As `frameRecords` of the same bytes, decrypted and encrypted on the way. */
-export function recryptIntoRecords(streams: Recrypting, payload: Buffer, target: Buffer): number {
-  const { from, to } = streams
-  const end = payload.length
-  let start = 0
-  let at = 0
-  while (start < end) {
-    const n = fitRecordPayload(end - start)
-    const piece = n === end ? payload : payload.subarray(start, start + n)
-    writeRecordHeader(target, at, RecordType.ApplicationData, n)
-    at += RECORD_HEADER_BYTES
+  for (let at = 0; at < end; at += PIECE_BYTES) {
+    const piece = end <= PIECE_BYTES ? input : input.subarray(at, Math.min(end, at + PIECE_BYTES))
     from.transform(piece, piece, 0)
     to.transform(piece, target, at)
-    at += n
-    start += n
   }
-  return at
 }
