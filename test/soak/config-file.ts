@@ -26,14 +26,21 @@ export interface Surroundings {
   readonly proxyProtocol: boolean
 }
 
-interface Ports {
+export interface Ports {
   readonly proxy: number
   readonly api: number
   readonly metrics: number
 }
 
+/** What a program is started with. */
+export interface ProgramFile {
+  readonly path: string
+  readonly ports: Ports
+  write(settings: Settings): void
+}
+
 /** The operator's file. */
-export class ConfigFile {
+export class ConfigFile implements ProgramFile {
   readonly path: string
   readonly stateFile: string
   readonly ports: Ports

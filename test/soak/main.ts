@@ -1,19 +1,19 @@
 /**
  * `npm run test:soak`: the program under mixed load with reloads, changes of users and deaths of threads, its every
  * number checked against a model; then behind a balancer, for a tenth of the time; then, unless the soak is a short one, the
- * storms of storm.ts and the upgrades of upgrade.ts. A line of JSON for each soak; fails if anything cannot be explained. See docs/soak.md.
+ * storms of storm.ts, the upgrades of upgrade.ts and the comings and goings of cipher.ts. A line of JSON for each soak; fails if anything cannot be explained. See docs/soak.md.
  *
  *   --minutes N   default 30; 2 in CI
  *   --seed N      repeats a run, as far as the machine's timing does
- *   --only mixed | balancer | storm | upgrade
+ *   --only mixed | balancer | storm | upgrade | cipher
  */
 import { parseArgs } from 'node:util'
 import { runSoak, type SoakResult } from './soak.ts'
 
-const PARTS = ['mixed', 'balancer', 'storm', 'upgrade'] as const
+const PARTS = ['mixed', 'balancer', 'storm', 'upgrade', 'cipher'] as const
 const SHORTEST_MINUTES = 0.5
-/** They take about a minute each, and `npm test` has small ones. */
-const LONG_ALONE: readonly string[] = ['storm', 'upgrade']
+/** They take a minute or some each, and `npm test` has small ones. */
+const LONG_ALONE: readonly string[] = ['storm', 'upgrade', 'cipher']
 const LONG_FROM_MINUTES = 10
 
 const { values } = parseArgs({
@@ -36,6 +36,7 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed) || parts.length === 0)
 for (const part of parts) {
   if (part === 'storm') await import('./storm.ts')
   else if (part === 'upgrade') await import('./upgrade.ts')
+  else if (part === 'cipher') await import('./cipher.ts')
   else await soak(part === 'balancer', part === 'balancer' && parts.length > 1 ? minutes / 10 : minutes)
 }
 

@@ -7,7 +7,7 @@ import type { Fault } from '../support/faults.ts'
 import { fetchStats, fetchText } from '../support/process-state.ts'
 import type { StatsJson } from '../support/proxy.ts'
 import { patiently } from './patiently.ts'
-import { WORKERS, type ConfigFile, type Settings } from './config-file.ts'
+import { WORKERS, type Ports, type ProgramFile, type Settings } from './config-file.ts'
 import type { Answer, Order, Vitals } from './inside.ts'
 
 type LogLine = Record<string, unknown>
@@ -17,7 +17,7 @@ export class Program {
   /** Lines at level warn and above. */
   readonly complaints: LogLine[]
   readonly #child: ChildProcess
-  readonly #file: ConfigFile
+  readonly #file: ProgramFile
   readonly #stderr: Promise<string>
   readonly #exited: Promise<unknown>
   readonly #answers: Map<number, (vitals: Vitals | null) => void>
@@ -25,7 +25,7 @@ export class Program {
   #reloads: number
   #isUp: boolean
 
-  constructor(child: ChildProcess, file: ConfigFile) {
+  constructor(child: ChildProcess, file: ProgramFile) {
     this.complaints = []
     this.#child = child
     this.#file = file
@@ -40,6 +40,10 @@ export class Program {
       this.#answers.get(id)?.(vitals)
       this.#answers.delete(id)
     })
+  }
+
+  get ports(): Ports {
+    return this.#file.ports
   }
 
   get pid(): number {
@@ -146,7 +150,7 @@ export class Program {
 /** `Omit` would make one shape of all members of a union. */
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
-export async function startProgram(file: ConfigFile, settings: Settings): Promise<Program> {
+export async function startProgram(file: ProgramFile, settings: Settings): Promise<Program> {
   file.write(settings)
   const inside = new URL('inside.ts', import.meta.url).href
   const main = new URL('../../packages/primary/main.ts', import.meta.url).pathname
