@@ -3,7 +3,6 @@
  * thread between a client and a data centre that are another thread. Processor time of this one, kernel included.
  * Run: node bench/micro/relay-loop.ts [--json] [--quick]
  */
-import { createCipheriv, type Cipheriv } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -12,6 +11,8 @@ import { CounterRow, createCountersMemory } from '#shared/state/counters'
 import { dcSlot } from '#shared/state/layout'
 import { Clock } from '#worker/clock'
 import { RecordDecoder } from '#worker/fake-tls/record-decoder'
+import type { CtrStream } from '#worker/obfuscated2/ctr-stream'
+import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
 import { conveyDown, conveyUp, type SessionMeters } from '#worker/relay/convey'
 import { Relay } from '#worker/relay/relay'
 import { ByteSocket } from '#worker/socket/byte-socket'
@@ -92,8 +93,9 @@ async function runEnds(port: number): Promise<void> {
   parentPort?.postMessage('connected')
 }
 
-const stream = (seed: number): Cipheriv =>
-  createCipheriv('aes-256-ctr', Buffer.alloc(32, seed), Buffer.alloc(16, seed))
+const ciphers = new NodeCiphers()
+const stream = (seed: number): CtrStream =>
+  ciphers.open({ key: Buffer.alloc(32, seed), iv: Buffer.alloc(16, seed) })
 
 /** As a session has it, without a pacer. Returns what the other thread is told what to do with. */
 async function openRelay(isFast: boolean): Promise<Worker> {
@@ -123,8 +125,8 @@ async function openRelay(isFast: boolean): Promise<Worker> {
     { mirrorsResets: false, onHalfClosed: () => {}, onEnd: () => {} },
   )
   relay.start(
-    conveyUp(new RecordDecoder(), { fromClient: stream(1), toDc: stream(3) }, meters, () => {}),
-    conveyDown(isFast ? null : { fromDc: stream(4), toClient: stream(2) }, slots, meters, null),
+    conveyUp(new RecordDecoder(), { from: stream(1), to: stream(3) }, slots, meters, () => {}),
+    conveyDown(isFast ? null : { from: stream(4), to: stream(2) }, slots, meters, null),
   )
   return ends
 }

@@ -4,13 +4,15 @@
  */
 import { randomBytes } from 'node:crypto'
 
-import { createCtrStream, deriveClientKeys } from '#worker/obfuscated2/ciphers'
 import { acceptClientFrame, greetDc } from '#worker/obfuscated2/handshake'
+import { deriveClientKeys } from '#worker/obfuscated2/keys'
+import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
 import { buildClientFrame } from '../../test/support/faketls-client.ts'
 import { IS_QUICK, measureCases, printFigures, repeat } from '../support/micro.ts'
 
 const CALLS = IS_QUICK ? 5 : 100
 const DC = 2
+const ciphers = new NodeCiphers()
 
 const secretKey = randomBytes(16)
 const { frame } = buildClientFrame(secretKey, DC)
@@ -18,12 +20,12 @@ const { down } = deriveClientKeys(frame, secretKey)
 
 const figures = await measureCases([
   repeat('acceptClientFrame', CALLS, () => {
-    const accepted = acceptClientFrame(frame, secretKey)
+    const accepted = acceptClientFrame(frame, secretKey, ciphers)
     if (!accepted.ok || accepted.session.dc !== DC) throw new Error('the frame is a good one')
   }),
-  repeat('greetDc, fast mode', CALLS, () => void greetDc(DC, randomBytes, down)),
-  repeat('greetDc', CALLS, () => void greetDc(DC, randomBytes, null)),
+  repeat('greetDc, fast mode', CALLS, () => void greetDc(DC, randomBytes, down, ciphers)),
+  repeat('greetDc', CALLS, () => void greetDc(DC, randomBytes, null, ciphers)),
   repeat('deriveClientKeys: two SHA-256', CALLS, () => void deriveClientKeys(frame, secretKey)),
-  repeat('createCtrStream', CALLS, () => void createCtrStream(down)),
+  repeat('open a stream', CALLS, () => void ciphers.open(down)),
 ])
 printFigures('session', figures)

@@ -9,6 +9,7 @@ import { http } from './targets/http.ts'
 import { ipList } from './targets/ip-list.ts'
 import { keySearch } from './targets/key-search.ts'
 import { proxyHeader } from './targets/proxy-header.ts'
+import { relay } from './targets/relay.ts'
 import { records } from './targets/records.ts'
 import { serverHello } from './targets/server-hello.ts'
 import { socks5 } from './targets/socks5.ts'
@@ -18,6 +19,7 @@ import { upgrade } from './targets/upgrade.ts'
 export const TARGETS: readonly Target[] = [
   clientHello,
   records,
+  relay,
   frame,
   proxyHeader,
   ipList,
