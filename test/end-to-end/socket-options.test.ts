@@ -36,6 +36,11 @@ test('without koffi the proxy says once what it does not set, and works', { time
   assert.equal(lines.length, 1)
   assert.deepEqual(lines[0]?.['options'], ['TCP_NOTSENT_LOWAT', 'TCP_USER_TIMEOUT', 'TCP_CONGESTION'])
   assert.equal(lines[0]?.['reason'], 'the optional package koffi is not installed')
+  const ciphers = program.log().filter(({ message }) => message === 'ciphers')
+  assert.deepEqual(
+    ciphers.map(({ level, cipher, reason }) => [level, cipher, reason]),
+    [['info', 'node', 'the optional package koffi is not installed']],
+  )
   const client = await connectFakeTls({ port, secret, dc: 2 })
   t.after(() => client.socket.destroy())
   client.write(Buffer.from('still here'))
