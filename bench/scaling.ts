@@ -112,7 +112,7 @@ const results = []
 for (const threads of THREADS) {
   const idle = await measureIdle(threads)
   const tables = measureTables(threads)
-  results.push({ threads, ...idle, ...tables })
+  results.push({ threads, figures: { ...idle, ...tables } })
   if (process.argv.includes('--json')) continue
   process.stdout.write(
     `${threads} workers: start ${Math.round(idle.startMs)} ms (${idle.startCpuSeconds.toFixed(2)} s CPU), ` +
