@@ -28,9 +28,9 @@ const CALM_MS = IS_QUICK ? 200 : 2000
 const FLOOD_MS = IS_QUICK ? 400 : 4000
 const SETTLE_MS = IS_QUICK ? 100 : 1000
 /** docs/limits.md: what one connection may cost that has not proved anything, both sockets and their kernel side not included. */
-const BYTES_PER_STRANGER = 48 * 1024
+const BYTES_PER_STRANGER = 32 * 1024
 /** Code that is compiled and heaps that grow once, whatever comes. */
-const BYTES_ONCE = 160 * 1024 * 1024
+const BYTES_ONCE = 112 * 1024 * 1024
 
 interface Flood {
   /** As attacker.ts calls it. */
