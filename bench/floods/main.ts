@@ -4,6 +4,7 @@
  * when memory exceeds its bound. A negative niceness (root) puts proxy, data centre and the users' clients before the
  * attackers, which in the world have processors of their own.
  */
+import { writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -120,6 +121,15 @@ function describe(name: string, seen: Seen): string {
   )
 }
 
+/** Linux shares processors out among sessions first, if so configured, and niceness counts within one. */
+function raiseSession(pid: number | 'self', niceness: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, `${niceness}`)
+  } catch {
+    // It does not, and niceness is enough.
+  }
+}
+
 async function run(
   name: string,
   { kind, keys, connections, isLimited }: Flood,
@@ -127,7 +137,7 @@ async function run(
 ): Promise<Figures> {
   await using stack = new AsyncDisposableStack()
   setPriority(0)
-  const attacker = new Child('the attacker', ATTACKER_SCRIPT, [HOST])
+  const attacker = new Child('the attacker', ATTACKER_SCRIPT, [HOST], { isApart: true })
   stack.defer(() => attacker.stop())
   const sitePort = Number((await attacker.next())['sitePort'])
   setPriority(niceness) // whoever is started from here on has it too
@@ -145,6 +155,7 @@ async function run(
     ...(isLimited ? {} : { maxHandshakes: 0, maxHandshakesPerAddress: 0 }),
   })
   stack.defer(() => proxy.stop())
+  for (const pid of [proxy.pid, 'self'] as const) raiseSession(pid, niceness)
   attacker.send(`port ${proxy.port}`)
   const echoes = await Echoes.open(proxy, ESTABLISHED)
   stack.defer(() => echoes.close())
