@@ -11,10 +11,12 @@ export class Child {
   readonly #name: string
   readonly #lines: AsyncIterator<string>
 
-  constructor(name: string, script: URL, args: readonly string[]) {
+  /** @param options.isApart it has a session of its own, by which Linux may share processors out */
+  constructor(name: string, script: URL, args: readonly string[], { isApart = false } = {}) {
     this.#name = name
     this.#process = spawn(process.execPath, [script.pathname, ...args], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      detached: isApart,
     })
     // Writing to a child that died is reported by the missing answer.
     this.#process.stdin.on('error', () => {})
