@@ -81,9 +81,9 @@ function collectAmounts({ defaults, quick }: Scenario): Amounts {
   return { ...UNUSED_AMOUNTS, ...defaults, ...(values.quick ? quick : {}), ...Object.fromEntries(given) }
 }
 
-/** Two of them show as well that it works. */
+/** One of them shows as well that it works. */
 function listSecretCounts({ secretCounts = [1] }: Scenario): readonly number[] {
-  return values.quick ? secretCounts.slice(0, 2) : secretCounts
+  return values.quick ? [secretCounts[secretCounts.length >> 1] ?? 1] : secretCounts
 }
 
 async function run(): Promise<number> {

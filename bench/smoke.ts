@@ -49,7 +49,7 @@ const probes: readonly Probe[] = [
   { script: 'pacing.ts', args: [] },
   { script: 'stats-api.ts', args: [] },
   { script: 'scaling.ts', args: [] },
-  { script: 'floods/main.ts', args: ['silent', 'drip', 'hellos-1000'] },
+  { script: 'floods/main.ts', args: ['silent', 'hellos-1000'] },
   ...readdirSync(new URL('micro', FOLDER))
     .filter((name) => name.endsWith('.ts'))
     .map((name) => ({ script: `micro/${name}`, args: [] })),

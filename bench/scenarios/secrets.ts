@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Child } from '../support/child.ts'
 import { cpuPerUnit } from '../support/cpu-figures.ts'
 import { type HandshakeLoad, sendStrangeHellos, shakeHands } from '../support/handshake-load.ts'
+import { PACED_ROUND_TRIPS } from '../support/pass-pause.ts'
 import { buildSecret, HOST } from '../support/secrets.ts'
 import {
   type Figures,
@@ -43,7 +44,10 @@ export const secrets: Scenario = {
     await shakeHands(target, { connections, count: Math.min(WARM_UP_HANDSHAKES, 4 * count), each: known })
     // Everybody once more, so that the last who came from each network is the one who comes again.
     await shakeHands(target, { connections, count: KNOWN_USERS, each: known })
-    const echo = new Child('the echo', ECHO_SCRIPT, [JSON.stringify(target)])
+    const echo = new Child('the echo', ECHO_SCRIPT, [
+      JSON.stringify(target),
+      String(Math.min(PACED_ROUND_TRIPS, count)),
+    ])
     await echo.next() // connected
     const beside = async (run: () => Promise<unknown>): Promise<Figures> => {
       echo.send('start')

@@ -5,13 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EchoClient } from './echo-client.ts'
 import { openLine } from './line.ts'
 import type { LoadTarget } from './scenario.ts'
-import { PACED_ROUND_TRIPS, passPause } from './pass-pause.ts'
+import { passPause } from './pass-pause.ts'
 import { quantile } from './statistics.ts'
 import { tellFailure } from './tell-failure.ts'
 
 /**
  * How long do those who are served wait? Some clients that have messages echoed, in a process of their own, so that no load
- * delays them at this end. Argument: the target. Prints `connected`; between the lines `start` and `stop` it measures,
+ * delays them at this end. Arguments: the target, and how many
+ * messages to exchange before. Prints `connected`; between the lines `start` and `stop` it measures,
  * and prints what it saw.
  */
 
@@ -25,7 +26,7 @@ tellFailure()
 const target = JSON.parse(process.argv[2] ?? '') as LoadTarget // our own load wrote it
 const clients: EchoClient[] = []
 for (let at = 0; at < CLIENTS; at++) clients.push(await EchoClient.open(target, openLine))
-await passPause(clients, PACED_ROUND_TRIPS)
+await passPause(clients, Number(process.argv[3]))
 
 let timesMs: number[] = []
 let isMeasured = false
