@@ -178,11 +178,14 @@ test('a total is never renewed', () => {
   assert.equal(isLetIn(), false)
 })
 
-const use: fc.Arbitrary<QuotaUse> = fc.record({
-  period: fc.constantFrom(...QUOTA_PERIODS),
-  startMs: fc.constantFrom(0, at('2026-11-01T00:00:00Z'), at('2026-12-01T00:00:00Z')),
-  usedBytes: fc.nat(),
-})
+const use: fc.Arbitrary<QuotaUse> = fc.record(
+  {
+    period: fc.constantFrom(...QUOTA_PERIODS),
+    startMs: fc.constantFrom(0, at('2026-11-01T00:00:00Z'), at('2026-12-01T00:00:00Z')),
+    usedBytes: fc.nat(),
+  },
+  { noNullPrototype: true },
+)
 
 test('two counts are one in any order, and what a process has left adds up to what it had', () => {
   fc.assert(
