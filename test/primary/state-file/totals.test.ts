@@ -4,7 +4,16 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 
 import { QUOTA_PERIODS } from '#shared/config'
-import { addTotals, formatTotals, NOTHING, parseTotals, type Totals } from '#primary/state-file/totals'
+import type { QuotaUse } from '#primary/quota/quota-use'
+import {
+  addTotals,
+  formatTotals,
+  NOTHING,
+  parseTotals,
+  type Totals,
+  mergeTotals,
+  subtractTotals,
+} from '#primary/state-file/totals'
 
 const count = fc.nat({ max: Number.MAX_SAFE_INTEGER })
 const totals: fc.Arbitrary<Totals> = fc.record(
@@ -112,4 +121,20 @@ test('what is added up stays a count that can be read again', () => {
   const sum = addTotals(most, { bytesIn: 5, bytesOut: 5, lastSeenMs: 7 })
   const users = new Map([['anna', sum]])
   assert.deepEqual(parseTotals(formatTotals(users)), users)
+})
+
+test('what a process that drains leaves of a quota is what has come since, in the period that it came in', () => {
+  const november = { period: 'month' as const, startMs: Date.UTC(2026, 10), usedBytes: 30 }
+  const december = { period: 'month' as const, startMs: Date.UTC(2026, 11), usedBytes: 5 }
+  const withUse = (quota: QuotaUse): Map<string, Totals> =>
+    new Map([['anna', { ...NOTHING, bytesIn: 1, quota }]])
+  const news = (now: QuotaUse): QuotaUse | undefined =>
+    subtractTotals(withUse(now), withUse(november)).get('anna')?.quota
+  assert.deepEqual(news({ ...november, usedBytes: 42 }), { ...november, usedBytes: 12 })
+  assert.deepEqual(news(december), december)
+  assert.equal(news(november), undefined)
+  const merged = (one: QuotaUse, other: QuotaUse): QuotaUse | undefined =>
+    mergeTotals(withUse(one), withUse(other)).get('anna')?.quota
+  assert.deepEqual(merged(november, { ...november, usedBytes: 12 }), { ...november, usedBytes: 42 })
+  assert.deepEqual(merged(december, november), december, 'what is over counts no more')
 })
