@@ -64,8 +64,9 @@ export function subtractTotals(
   const news = new Map<string, Totals>()
   for (const [name, totals] of now) {
     const base = before.get(name) ?? NOTHING
-    const bytesIn = totals.bytesIn - base.bytesIn
-    const bytesOut = totals.bytesOut - base.bytesOut
+    // What was counted and then not sent is taken back: more of that than news is none. A file has no negative counts.
+    const bytesIn = Math.max(0, totals.bytesIn - base.bytesIn)
+    const bytesOut = Math.max(0, totals.bytesOut - base.bytesOut)
     const quota = totals.quota === undefined ? undefined : subtractUse(totals.quota, base.quota)
     if (bytesIn === 0 && bytesOut === 0 && totals.lastSeenMs === base.lastSeenMs && quota === undefined)
       continue

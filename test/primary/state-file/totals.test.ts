@@ -138,3 +138,11 @@ test('what a process that drains leaves of a quota is what has come since, in th
   assert.deepEqual(merged(november, { ...november, usedBytes: 12 }), { ...november, usedBytes: 42 })
   assert.deepEqual(merged(december, november), december, 'what is over counts no more')
 })
+
+test('bytes that were taken back after the look are no news, and no negative ones', () => {
+  const before = new Map([['anna', { bytesIn: 5, bytesOut: 700, lastSeenMs: 1 }]])
+  const now = new Map([['anna', { bytesIn: 9, bytesOut: 300, lastSeenMs: 2 }]])
+  const news = subtractTotals(now, before)
+  assert.deepEqual(news, new Map([['anna', { bytesIn: 4, bytesOut: 0, lastSeenMs: 2 }]]))
+  assert.deepEqual(parseTotals(formatTotals(news)), news)
+})
