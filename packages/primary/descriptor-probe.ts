@@ -8,10 +8,10 @@ const LOG_INTERVAL_MS = 1000
 /** There is nothing cheaper to open: two system calls of a microsecond each. */
 const TO_OPEN = '/dev/null'
 /**
- * With fewer left it is over, though one can still be opened: moving a socket to its thread takes two for a moment, and
- * when that fails both are free again.
+ * With fewer left it is over, though one can still be opened: moving a socket to its thread takes two for a moment, several
+ * are on their way in a burst, and when that fails all of them are free again.
  */
-const FEW = 4
+const FEW = 16
 
 /**
  * Notices that the process is out of descriptors. Nobody else tells: when accepting fails for want of one, libuv gives
