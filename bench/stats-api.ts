@@ -8,7 +8,8 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { formatStats } from '#primary/stats/stats-json'
-import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+import { createLedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 
 import { connectFakeTls } from '../test/support/faketls-client.ts'

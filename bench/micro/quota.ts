@@ -3,7 +3,8 @@
  * Run: node bench/micro/quota.ts [--json] [--quick]
  */
 import { QuotaLedger } from '#shared/state/quota-ledger'
-import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+import { createLedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 import { type Case, IS_QUICK, measureCases, printFigures } from '../support/micro.ts'
 

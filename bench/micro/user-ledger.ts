@@ -5,7 +5,8 @@
 import { once } from 'node:events'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
-import { createLedgerMemory, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
+import { createLedgerMemory, type LedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 import { IS_QUICK } from '../support/micro.ts'
 

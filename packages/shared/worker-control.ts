@@ -7,7 +7,7 @@ import type { CountersMemory } from './state/counters.ts'
 import type { HandshakesMemory } from './state/handshakes.ts'
 import type { HistogramMemory } from './state/histogram.ts'
 import type { ReplayMemory } from './state/replay-set.ts'
-import type { LedgerMemory } from './state/user-ledger.ts'
+import type { LedgerMemory } from './state/ledger-memory.ts'
 import type { TrafficProfile } from './traffic-profile.ts'
 
 /** A user as the worker threads know it: who, which ledger slot, which keys. */

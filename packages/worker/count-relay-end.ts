@@ -1,4 +1,5 @@
-import { RELAY_ENDS, slot } from '#shared/state/layout'
+import { slot } from '#shared/state/layout'
+import { RELAY_ENDS } from '#shared/state/own-metrics'
 import type { Connection } from './connection.ts'
 
 const RELAYS_ENDED = { relaying: slotsOf('telegram'), fronting: slotsOf('site') } as const

@@ -1,15 +1,8 @@
-/** The families of layout.ts as exporters see them: the series that have been used, with what they add up to now. */
+/** The families of the table of metrics as exporters see them: the series that have been used, with what they add up to now. */
 import type { DcAddress } from '#shared/dc'
 import type { CounterSums } from '#shared/state/counters'
-import {
-  listDcSeries,
-  listSeries,
-  MAX_DC_ADDRESSES,
-  METRICS,
-  type Metric,
-  type MetricKind,
-  type Series,
-} from '#shared/state/layout'
+import { listDcSeries, listSeries, MAX_DC_ADDRESSES, METRICS, type Series } from '#shared/state/layout'
+import type { Metric, MetricKind } from '#shared/state/metric'
 
 export interface Sample {
   /** In the order in which an exporter shows them. */

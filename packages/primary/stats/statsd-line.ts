@@ -8,7 +8,7 @@
 import { isIPv6 } from 'node:net'
 
 import type { StatsdTagFormat } from '#shared/config'
-import type { MetricKind } from '#shared/state/layout'
+import type { MetricKind } from '#shared/state/metric'
 
 /** What surrounds the number of a series. Built once per series, used for each of its lines. */
 export interface LineFrame {

@@ -1,5 +1,5 @@
 import type { StatsdTagFormat } from '#shared/config'
-import type { MetricKind } from '#shared/state/layout'
+import type { MetricKind } from '#shared/state/metric'
 
 import type { Sample, SampledFamily } from './families.ts'
 import { buildLineFrame, formatValue, type LineFrame } from './statsd-line.ts'

@@ -3,7 +3,7 @@
  * level, as water fills a vessel with an uneven ground.
  */
 import { FAIR, FAIR_DECISIONS, LIMIT, NO_LIMIT, USER_LIVE, userCells, userStart } from './ledger-layout.ts'
-import type { LedgerMemory } from './user-ledger.ts'
+import type { LedgerMemory } from './ledger-memory.ts'
 
 /**
  * The largest whole number for which Σ min(count, level) ≤ limit; Infinity when Σ counts ≤ limit. `counts` are whole

@@ -3,7 +3,8 @@ import { BugError } from '../errors.ts'
 import { committedUsers, USER_QUOTA, USER_UNSPENT, userStart } from './ledger-layout.ts'
 import { repairUnspent, sumPrepaid } from './ledger-repair.ts'
 import { isUsedUp, markUsedUp, NO_QUOTA, reopen } from './quota-state.ts'
-import type { LedgerMemory, UserLedger } from './user-ledger.ts'
+import type { LedgerMemory } from './ledger-memory.ts'
+import type { UserLedger } from './user-ledger.ts'
 
 interface Quota {
   readonly limitBytes: number

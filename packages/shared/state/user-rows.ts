@@ -27,7 +27,7 @@ import {
 } from './ledger-layout.ts'
 import { takeSlice } from './prepaid.ts'
 import { isUsedUp, NO_QUOTA } from './quota-state.ts'
-import type { LedgerMemory } from './user-ledger.ts'
+import type { LedgerMemory } from './ledger-memory.ts'
 
 /**
  * `cap`: the user holds as many connections as allowed; `fair-share`: the proxy is full and the user has a fair share

@@ -8,7 +8,8 @@ import { mergeUse, subtractUse, type QuotaUse } from '#primary/quota/quota-use'
 import { Quotas } from '#primary/quota/quotas'
 import { QUOTA_PERIODS, type QuotaConfig, type QuotaPeriod } from '#shared/config'
 import { QuotaLedger } from '#shared/state/quota-ledger'
-import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+import { createLedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 
 const HOUR_MS = 3_600_000

@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import { listFamilies } from '#primary/stats/list-families'
 import { CounterSums, createCountersMemory } from '#shared/state/counters'
 import { HISTOGRAMS } from '#shared/state/histogram'
-import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+import { createLedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 
 const PAGE = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8')
 

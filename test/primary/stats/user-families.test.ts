@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { listUserFamilies } from '#primary/stats/user-families'
-import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+import { createLedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 
 /** Users with 1, 2, 3 … connections and 10, 20, 30 … bytes in, 100, 200, 300 … out; the first was refused once. */

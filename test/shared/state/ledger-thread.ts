@@ -1,7 +1,7 @@
 /** A worker thread whose users come and go without pause. */
 import { parentPort, workerData } from 'node:worker_threads'
 
-import type { LedgerMemory } from '#shared/state/user-ledger'
+import type { LedgerMemory } from '#shared/state/ledger-memory'
 import { UserRows } from '#shared/state/user-rows'
 
 interface Data {

@@ -5,7 +5,8 @@ import * as fc from 'fast-check'
 
 import { MAX_SLICE_BYTES, MIN_SLICE_BYTES, sizeSlice } from '#shared/state/prepaid'
 import { QuotaLedger } from '#shared/state/quota-ledger'
-import { createLedgerMemory, UserLedger, type LedgerMemory } from '#shared/state/user-ledger'
+import { createLedgerMemory, type LedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 
 import { dieBefore } from './die-before.ts'

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLedgerMemory, UserLedger } from '#shared/state/user-ledger'
+import { createLedgerMemory } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 
 import { dieBefore } from './die-before.ts'

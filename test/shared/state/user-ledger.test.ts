@@ -4,7 +4,8 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { BugError, OperatorError } from '#shared/errors'
 import { TOTAL } from '#shared/state/ledger-layout'
-import { createLedgerMemory, MAX_USERS, UserLedger } from '#shared/state/user-ledger'
+import { createLedgerMemory, MAX_USERS } from '#shared/state/ledger-memory'
+import { UserLedger } from '#shared/state/user-ledger'
 import { UserRows } from '#shared/state/user-rows'
 
 interface Fixture {
