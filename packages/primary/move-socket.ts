@@ -4,7 +4,7 @@ import type { HandOff } from '#shared/hand-off'
 import { handleOf, takeHandle } from '#shared/socket-handle'
 import { canMoveHandles } from './can-move-handles.ts'
 
-/** Found out with the first socket. */
+/** Found out with the first socket that it can be told with; until then whole sockets go. */
 let movesHandles: boolean | null = null
 
 /**
@@ -20,7 +20,7 @@ let movesHandles: boolean | null = null
 export function moveSocket(port: MessagePort, socket: Socket, known: Omit<HandOff, 'handle'>): boolean {
   movesHandles ??= canMoveHandles()
   const handle = handleOf(socket)
-  const moved = movesHandles ? takeHandle(socket) : socket
+  const moved = movesHandles === true ? takeHandle(socket) : socket
   if (handle === null || moved === null) return false // reset meanwhile
   const isMoved = post(port, { ...known, handle: moved }) && handle.fd < 0
   if (isMoved) return true

@@ -150,6 +150,15 @@ for (const path of PATHS) {
       client.end()
       assert.equal((await client.closed).errorCode, null)
     })
+
+    if ('plainReads' in path) return
+    await t.test('its ciphers are let go of with each connection', { timeout }, async () => {
+      const client = await connectTo(source)
+      await source.nextConnection()
+      await waitMetric(world.proxy, 'mtg_cipher_streams', {}, path.fastMode ? 2 : 4)
+      client.destroy()
+      await waitMetric(world.proxy, 'mtg_cipher_streams', {}, 0)
+    })
   })
 }
 

@@ -130,7 +130,9 @@ export class UserLedger {
     const { traffic } = this.#slot(slot)
     // First: whoever leaves publishes before the count falls, so a count without them comes with all their bytes.
     const connections = this.readLive(slot)
-    return { connections, ...traffic.read() }
+    // Spelt out: a spread costs as much as the rest, for each user of a scrape.
+    const { bytesIn, bytesOut, lastSeenMs } = traffic.read()
+    return { connections, bytesIn, bytesOut, lastSeenMs }
   }
 
   /**

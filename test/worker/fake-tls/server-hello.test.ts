@@ -50,6 +50,8 @@ test('the known answer', () => {
       '17030303e8',
   )
   assert.deepEqual(flight.subarray(138), Buffer.alloc(1000))
+  const before = Buffer.from(flight.buffer, 0, flight.byteOffset)
+  assert.deepEqual(before, Buffer.alloc(before.length), 'nothing of the key is left in the memory before it')
 })
 
 test('every flight has exactly three records, is signed, and echoes session id and suite', () => {

@@ -95,6 +95,19 @@ test('a hello that is longer than the table takes is searched for key by key', (
   assert.equal(set.findAmong(hello, [0, 2]), 2)
 })
 
+test('keys that are gone give their place in the table back, however often all of them change', () => {
+  const table = new KeyTable()
+  const set = searchFourKeys(table).createSet()
+  const stranger = helloBy(keyOf(0))
+  const sizes = [1, 2, 3, 4].map((turn) => {
+    set.replace(Array.from({ length: 4000 }, (_, n) => keyOf(turn * 10_000 + n)))
+    assert.equal(set.find(stranger, 0, 4000), -1)
+    set.replace([])
+    return table.byteLength
+  })
+  assert.deepEqual(new Set(sizes).size, 1, `it grew: ${sizes.join(', ')} bytes`)
+})
+
 test('this Node searches four keys at once', () => {
   assert.equal(chooseKeySearch().reason, null)
 })

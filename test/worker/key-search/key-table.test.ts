@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { KeyTable, type SignedMessage } from '#worker/key-search/key-table'
 import { AT, GROUP_BYTES, MAX_MESSAGE_BYTES, PAGE_BYTES } from '#worker/key-search/search-module'
+import { findWebAssembly, type WasmMemory } from '#worker/key-search/web-assembly'
 import { bytes } from '../../support/generators.ts'
 
 const sign = (key: Uint8Array, message: Uint8Array): SignedMessage => ({
@@ -64,6 +65,27 @@ test('keys that come from several groups are tried together', () => {
   const message = Buffer.from('some hello')
   assert.equal(table.matchLanes(lanes, sign(keys[6]!, message)), 0b100)
   assert.equal(table.matchLanes(lanes, sign(keys[1]!, message)), 0)
+})
+
+test('of keys only the midstates are kept', (t) => {
+  const api = findWebAssembly()
+  assert.ok(api)
+  const { Memory: Original } = api
+  const made: WasmMemory[] = []
+  t.mock.method(api, 'Memory', function (sizes: { initial: number; maximum: number }) {
+    const memory = new Original(sizes)
+    made.push(memory)
+    return memory
+  })
+  const table = new KeyTable()
+  table.setKeys(
+    table.allocate(),
+    [1, 2, 3, 4].map((n) => Buffer.alloc(16, n)),
+  )
+  const [memory] = made
+  assert.ok(memory)
+  const place = Buffer.from(memory.buffer, AT.keys, 4 * 16)
+  assert.deepEqual(place, Buffer.alloc(place.length))
 })
 
 test('two hellos that take turns do not disturb each other', () => {

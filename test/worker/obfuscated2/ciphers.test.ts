@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createCipheriv } from 'node:crypto'
+import { Cipheriv, createCipheriv } from 'node:crypto'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { BugError } from '#shared/errors'
@@ -100,6 +100,20 @@ test('what node:crypto returned is given back at once', () => {
   const before = process.memoryUsage().arrayBuffers
   for (let i = 0; i < 50; i++) stream.transform(data, data, 0)
   assert.ok(process.memoryUsage().arrayBuffers - before < 4 * data.length)
+})
+
+test('node: should its output come from a pool one day, the others in there stay as they are', (t) => {
+  const update = Reflect.get(Cipheriv.prototype, 'update') as (input: Buffer) => Buffer
+  const pool = Buffer.alloc(200, 0xa5)
+  t.mock.method(Cipheriv.prototype, 'update', function (this: Cipheriv, input: Buffer) {
+    const output = pool.subarray(50, 50 + input.length)
+    output.set(Reflect.apply(update, this, [input]))
+    return output
+  })
+  const target = Buffer.alloc(100)
+  new NodeCiphers().open(KEY).transform(Buffer.alloc(100), target, 0)
+  assert.equal(pool.length, 200, 'it was not given back')
+  assert.deepEqual(pool.subarray(50, 150), target)
 })
 
 /** OpenSSL as far as counting goes. */

@@ -122,6 +122,15 @@ test('a frame made with another secret, or by nobody, is refused with its code a
   )
 })
 
+test('a refused frame leaves no stream open, an accepted one the way up alone', () => {
+  const ciphers = new NodeCiphers()
+  const { wire } = greetAsClient(Buffer.alloc(FRAME_BYTES, 7), KEY, 2)
+  assert.equal(acceptClientFrame(wire, Buffer.alloc(KEY.length, 1), ciphers).ok, false)
+  assert.equal(ciphers.openStreams, 0)
+  assert.equal(acceptClientFrame(wire, KEY, ciphers).ok, true)
+  assert.equal(ciphers.openStreams, 1)
+})
+
 test('a data centre reads our frame, learns its number with its sign, and both directions work', () => {
   fc.assert(
     fc.property(dcNumber(), bytes(1, 200), (dc, sent) => {
