@@ -34,9 +34,8 @@ type UserName = keyof typeof USERS
 /** Every data centre carries files for somebody, every mode carries files. */
 const MODES: readonly { workers: 1 | 2; fastMode: boolean; transfers: Partial<Record<UserName, number>> }[] =
   [
-    { workers: 1, fastMode: true, transfers: { alice: 1, bob: 5 } },
-    { workers: 1, fastMode: false, transfers: { alice: 2 } },
-    { workers: 2, fastMode: true, transfers: { bob: 3 } },
+    { workers: 1, fastMode: false, transfers: { alice: 2, bob: 5 } },
+    { workers: 2, fastMode: true, transfers: { alice: 1, bob: 3 } },
     { workers: 2, fastMode: false, transfers: { alice: 4 } },
   ]
 
