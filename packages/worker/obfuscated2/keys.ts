@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { CtrKey } from './ctr-stream.ts'
 import { IV_BYTES, IV_OFFSET, KEY_BYTES, KEY_OFFSET, reverseKeys } from './frame.ts'
 
@@ -24,5 +24,9 @@ export function deriveDcKeys(frame: Buffer): { up: CtrKey; down: CtrKey } {
 }
 
 function mixSecret(key: Buffer, secretKey: Uint8Array): Buffer {
-  return createHash('sha256').update(key).update(secretKey).digest()
+  // Joined, since a hash in one call takes two thirds of the time of one that is fed in parts (bench/micro/session.ts).
+  const joined = Buffer.allocUnsafe(key.length + secretKey.length)
+  joined.set(key)
+  joined.set(secretKey, key.length)
+  return hash('sha256', joined, 'buffer')
 }
