@@ -174,7 +174,7 @@ function judge(cipher: string, looks: readonly Look[]): void {
   assert.ok(rss < MAX_RSS_GROWTH_MIB && heap < MAX_HEAP_GROWTH_MIB, `${cipher}: it grows`)
 }
 
-const NOTHING = { users: {}, throttleLimit: 0, blocked: [] }
+const NOTHING = { users: {}, quotaMib: 0, throttleLimit: 0, blocked: [] }
 
 async function createFile(folder: string, cipher: string, dcPort: number): Promise<ProgramFile> {
   const path = join(folder, 'config.toml')

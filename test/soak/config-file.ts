@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { findFreePort } from '../support/free-port.ts'
 
 export const WORKERS = 2
+/** Who has a quota. */
+export const METERED_USER = 'clara'
 /** Short enough that a soak of two minutes sees sessions that are closed for their silence. */
 export const IDLE_MS = 12_000
 
@@ -10,6 +12,8 @@ export const IDLE_MS = 12_000
 export interface Settings {
   /** Name → secret. */
   readonly users: Readonly<Record<string, string>>
+  /** Of the user who has one, so large that it never ends. */
+  readonly quotaMib: number
   /** 0: off. */
   readonly throttleLimit: number
   /** Addresses in the blocklist. */
@@ -65,7 +69,7 @@ export class ConfigFile implements ProgramFile {
     writeFileSync(this.path, this.#build(settings, list), { mode: 0o600 })
   }
 
-  #build({ users, throttleLimit, blocked }: Settings, list: string): string {
+  #build({ users, quotaMib, throttleLimit, blocked }: Settings, list: string): string {
     const { dcPort, sitePort, socksPort, statsdPort, proxyProtocol } = this.#surroundings
     const { ports, stateFile } = this
     return `
@@ -103,7 +107,11 @@ workers = ${WORKERS}
 2 = ["127.0.0.1:${dcPort}"]
 [secrets]
 ${Object.entries(users)
-  .map(([name, secret]) => `${name} = "${secret}"`)
+  .map(([name, secret]) =>
+    name === METERED_USER
+      ? `${name} = { secret = "${secret}", quota = "${quotaMib}mib", quota-period = "total" }`
+      : `${name} = "${secret}"`,
+  )
   .join('\n')}
 `
   }

@@ -26,8 +26,10 @@ const SLEEPERS = 2
 const THINK_MS = 700
 /** An operator does something so often. Deaths stay below five a minute, which would end the program. */
 const EVENT_EACH_MS = 7000
-const EVENTS = ['death', 'users', 'limit', 'list', 'crowd'] as const
+const EVENTS = ['death', 'users', 'limit', 'list', 'quota', 'crowd'] as const
 const KINDS_OF_DEATH = ['throw', 'reject', 'exit'] as const
+/** More than the user moves in an hour: nobody is cut. */
+const QUOTA_MIB = 100_000
 const BLOCKED_ALWAYS = '127.0.0.66'
 const BLOCKED_AT_TIMES = '127.0.0.77'
 
@@ -127,7 +129,12 @@ class Soak {
     this.#ownDelay = monitorEventLoopDelay({ resolution: 10 })
     this.#ownDelay.enable()
     this.#program = null
-    this.#settings = { users: secretsOf(this.#guests), throttleLimit: 45, blocked: [BLOCKED_ALWAYS] }
+    this.#settings = {
+      users: secretsOf(this.#guests),
+      quotaMib: QUOTA_MIB,
+      throttleLimit: 45,
+      blocked: [BLOCKED_ALWAYS],
+    }
     this.#events = []
     this.#deaths = 0
     this.#reloads = 0
@@ -242,6 +249,11 @@ class Soak {
         return this.#changeLimit()
       case 'list':
         return this.#changeList()
+      case 'quota':
+        // Larger, or smaller again: what threads hold of it in advance, and what is used, stays right.
+        return this.#reload({
+          quotaMib: QUOTA_MIB + (this.#settings.quotaMib === QUOTA_MIB ? 7 : 0),
+        })
       case 'crowd':
         return crowd(this.#stage())
       case undefined:

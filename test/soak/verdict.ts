@@ -4,6 +4,7 @@ import { sumMetric } from '../support/process-state.ts'
 import type { StatsJson } from '../support/proxy.ts'
 import type { StatsdServer } from '../support/statsd-server.ts'
 import type { Vitals } from './inside.ts'
+import { METERED_USER } from './config-file.ts'
 import type { Model } from './model.ts'
 import type { Program } from './program.ts'
 import type { Moment } from './soak.ts'
@@ -135,6 +136,14 @@ export async function compareAtEnd(ending: Ending): Promise<Verdict> {
         high,
       )
   }
+  const [meteredUp, meteredDown] = [model.of(`up ${METERED_USER}`), model.of(`down ${METERED_USER}`)]
+  const quotaUse = { low: meteredUp.low + meteredDown.low, high: meteredUp.high + meteredDown.high }
+  expect(
+    'user_quota_used_bytes',
+    sumMetric(metrics, 'mtg_user_quota_used_bytes', `user="${METERED_USER}"`),
+    quotaUse.low,
+    quotaUse.high,
+  )
   for (const [name, metric, labels] of SERIES) {
     const { low, high } = model.of(name)
     expect(labels === '' ? metric : `${metric} ${labels}`, sumMetric(metrics, metric, labels), low, high)
@@ -151,6 +160,7 @@ export async function compareAtEnd(ending: Ending): Promise<Verdict> {
   const { code, stderr } = await program.stop()
   if (code !== 0 || stderr !== '') problems.push(`ended with ${code}: ${stderr}`)
   const kept = parseTotals(readFileSync(ending.stateFile, 'utf8'))
+  expect('state file, quota', kept?.get(METERED_USER)?.quota?.usedBytes ?? -1, quotaUse.low, quotaUse.high)
   for (const [name, { bytesIn, bytesOut }] of kept ?? []) {
     const [ups, downs] = [model.of(`up ${name}`), model.of(`down ${name}`)]
     expect(`state file ${name} up`, bytesIn, ups.low, ups.high)

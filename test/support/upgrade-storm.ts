@@ -35,6 +35,8 @@ export interface Upgradable {
 export interface UpgradableOptions {
   readonly extra?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** What `[secrets]` says of anna in place of her secret alone. */
+  readonly anna?: string
   /** `api-bind-to` in place of a free port. */
   readonly api?: string
   /** Of the program and of every successor. */
@@ -44,7 +46,7 @@ export interface UpgradableOptions {
 /** The program with an echoing data centre; it and its successors end with the test. */
 export async function startUpgradable(
   t: Pick<TestContext, 'after'>,
-  { extra = [], env = {}, api, nodeArgs = [] }: UpgradableOptions = {},
+  { extra = [], env = {}, anna = `"${SECRET}"`, api, nodeArgs = [] }: UpgradableOptions = {},
 ): Promise<Upgradable> {
   const dc = await startStreamDc({ mode: 'echo' })
   t.after(() => dc.close())
@@ -59,7 +61,7 @@ export async function startUpgradable(
     `dc.2 = ["127.0.0.1:${dc.port}"]`,
     ...extra,
     `[stats.prometheus]\nenabled = true\nbind-to = "127.0.0.1:${metricsPort}"`,
-    `[secrets]\nanna = "${SECRET}"`,
+    `[secrets]\nanna = ${anna}`,
   ]
   // The type of the helpers wants a whole context; they use `after` alone.
   const context = t as TestContext
