@@ -104,6 +104,16 @@ test('a clock that goes back over the turn of the month renews nothing when the 
   assert.deepEqual(said(), ['quotas have been renewed'])
 })
 
+test('nor does one that goes back by hours, and stays behind for longer than any doubt lasts', () => {
+  const { goTo, pass, move, used, said } = begin('2026-11-30T23:59:00Z', { limitBytes: 1000, period: 'day' })
+  goTo('2026-12-01T00:30:00Z')
+  move(300)
+  goTo('2026-11-30T20:30:00Z')
+  for (let hours = 0; hours < 4; hours++) pass(HOUR_MS)
+  assert.equal(used(), 300)
+  assert.deepEqual(said(), ['quotas have been renewed'])
+})
+
 test('a clock that was years ahead for a moment renews once and does not keep quotas from being renewed', () => {
   const { goTo, pass, move, used, said } = begin('2026-11-25T10:00:00Z', month(1000))
   move(400)
@@ -170,6 +180,12 @@ test('who loses the quota and gets one again has used what was used', () => {
   assert.equal(isLetIn(), false)
   setQuota(month(2000))
   assert.equal(isLetIn(), true)
+  // However often: what was kept is not counted beside what goes on.
+  setQuota(null)
+  setQuota(month(2000))
+  move(100)
+  setQuota(null)
+  assert.equal(used(), 1300)
 })
 
 test('a total is never renewed', () => {

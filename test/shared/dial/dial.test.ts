@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { HostPort } from '#shared/dc'
@@ -227,6 +228,19 @@ test('a connection that opens while the client leaves is discarded', async (t) =
   await assert.rejects(result, { code: 'aborted' })
   await nextTurn()
   assert.deepEqual(discarded, ['late'])
+})
+
+test('a dial that is over leaves nothing with its client', async (t) => {
+  const won = await startDial(t)
+  assert.equal(getEventListeners(won.client.signal, 'abort').length, 1)
+  won.attempts.get(A)!.answer()
+  await won.result
+  assert.equal(getEventListeners(won.client.signal, 'abort').length, 0)
+  t.mock.timers.reset()
+  const lost = await startDial(t, [at(A)])
+  lost.attempts.get(A)!.fail(new Error('no'))
+  await assert.rejects(lost.result)
+  assert.equal(getEventListeners(lost.client.signal, 'abort').length, 0)
 })
 
 test('without addresses, or for a client that has left, nothing is dialled', async () => {

@@ -7,6 +7,7 @@ import { MAX_SLICE_BYTES, MIN_SLICE_BYTES, sizeSlice } from '#shared/state/prepa
 import { QuotaLedger } from '#shared/state/quota-ledger'
 import { createLedgerMemory, type LedgerMemory } from '#shared/state/ledger-memory'
 import { UserLedger } from '#shared/state/user-ledger'
+import { isUsedUp, markUsedUp, NO_QUOTA, reopen } from '#shared/state/quota-state'
 import { UserRows } from '#shared/state/user-rows'
 
 import { dieBefore } from './die-before.ts'
@@ -68,6 +69,14 @@ test('a slice is what is needed, a fair part of what is left, and never more tha
       },
     ),
   )
+})
+
+test('a quota that is opened again is in another state, for ever, and never in that of none', () => {
+  for (const state of [NO_QUOTA, 2, 3, 0x7fff_fffe, 0x7fff_ffff]) {
+    const next = reopen(state)
+    assert.ok(next !== state && next !== NO_QUOTA && next === (next | 0) && !isUsedUp(next), String(next))
+    assert.ok(isUsedUp(markUsedUp(next)))
+  }
 })
 
 test('eight threads that take slices at once move the quota, one chunk each beside it, and no more', async (t) => {
@@ -244,6 +253,56 @@ test('a quota that is set while bytes move is exact after the next repair', () =
   assert.equal(quotas.repair(user.slot), 0)
 })
 
+test('a quota that is set anew while threads still hold some of the old one is exact at once', () => {
+  const { quotas, rows, ended, user, move } = setUp(MIB)
+  move(0, 1000)
+  assert.ok(rows[0]!.account(user.slot).prepaid > 0)
+  quotas.remove(user.slot)
+  quotas.begin(user.slot, MIB, 0) // before any of them has looked
+  assert.equal(quotas.repair(user.slot), 0)
+  rows[0]!.leave(user.slot)
+  move(1, MIB - 1000)
+  assert.deepEqual(ended, [])
+  move(1, 1)
+  assert.deepEqual(ended, [1])
+})
+
+test('what a thread that dies had taken and not moved is there for the others at once', () => {
+  const { ledger, quotas, rows, ended, user, move, publish } = setUp(MIB)
+  move(0, 1000)
+  publish()
+  assert.ok(rows[0]!.account(user.slot).prepaid > 0)
+  ledger.forgetThread(0)
+  assert.equal(quotas.repair(user.slot), 0)
+  move(1, MIB - 1000)
+  assert.deepEqual(ended, [])
+})
+
+test('who sees the end of a quota while it is renewed takes of the new one, and does not end it', (t) => {
+  const { quotas, rows, ended, user, move } = setUp(MIB)
+  move(0, MIB)
+  const { compareExchange } = Atomics
+  let isRenewed = false
+  t.mock.method(
+    Atomics,
+    'compareExchange',
+    (cells: Int32Array, at: number, expected: number, next: number) => {
+      // The end is about to be written: all other exchanges here are of BigInts.
+      if (!isRenewed && cells instanceof Int32Array) {
+        isRenewed = true
+        quotas.change(user.slot, 3 * MIB, 0)
+      }
+      return compareExchange(cells, at, expected, next)
+    },
+  )
+  move(0, 1000)
+  assert.ok(isRenewed)
+  assert.deepEqual(ended, [])
+  assert.equal(quotas.isUsedUp(user.slot), false)
+  assert.ok(rows[0]!.account(user.slot).prepaid >= 0)
+  assert.equal(rows[1]!.admit(user.slot, user.generation), 'admitted')
+})
+
 test('what was counted and never sent is given back', () => {
   const { quotas, rows, ended, user, move, publish } = setUp(MIB)
   move(0, MIB)
@@ -257,11 +316,10 @@ test('what was counted and never sent is given back', () => {
   assert.deepEqual(ended, [1], 'the other thread holds it still')
 })
 
-test('the place of a user who is gone goes to one without a quota', () => {
-  const { ledger, quotas, rows, user, move } = setUp(MIB)
+test('the place of a user who is gone goes to one without a quota, whoever was told first', () => {
+  const { ledger, rows, user, move } = setUp(MIB)
   move(0, 2 * MIB)
   rows.forEach((row) => row.leave(user.slot))
-  quotas.remove(user.slot)
   ledger.removeUser(user.slot)
   const next = ledger.addUser()
   assert.equal(next.slot, user.slot)
