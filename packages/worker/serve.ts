@@ -30,7 +30,8 @@ export default async function serve({ boot, handOffPort, controlPort }: ServeTas
   ])
   const drained = Promise.withResolvers<void>()
   const { ciphers } = chosen
-  // Native ones would outlive a thread that dies.
+  // Native ones would outlive a thread that dies. One that is ended from outside, because it hangs or its heap is full, runs
+  // no code any more: 0.7 KB a stream are lost until the process ends.
   const closeCiphers = (): void => ciphers.closeAll()
   process.once('exit', closeCiphers)
   const buffers = isShared ? createReadBuffers() : null

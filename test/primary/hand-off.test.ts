@@ -302,3 +302,38 @@ test('users seen lately on a network are the hints for its next connection', LIM
   await connect()
   assert.deepEqual(hints, [[], [7], [9, 7]])
 })
+
+test(
+  'a thread has as many as were handed to it and have not ended, failed hand-offs not among them',
+  LIMIT,
+  async (t) => {
+    const memory = createCountersMemory(1)
+    const thread = new WorkerThread(0, new CounterSums(memory))
+    const { port1, port2 } = new MessageChannel()
+    const control = { ready: () => Promise.resolve(true) }
+    await thread.attach(port1, control as unknown as Remote<WorkerControl>) // nothing else of it is called
+    const known = {
+      remoteAddress: '127.0.0.1',
+      remotePort: 1,
+      userHints: [],
+      mustFront: false,
+      isProxied: false,
+      handshakeSource: -1,
+      acceptedAtMs: 0,
+    }
+    port2.on('message', ({ handle }: HandOff) => close(handle))
+    for (const load of [1, 2]) {
+      assert.equal(thread.handOff((await openPair(t)).accepted, known), true)
+      assert.deepEqual([thread.load, thread.handedOver], [load, load])
+    }
+    const { accepted } = await openPair(t)
+    accepted.destroy()
+    assert.equal(thread.handOff(accepted, known), false)
+    assert.equal(thread.load, 2)
+    const row = new CounterRow(memory, 0)
+    row.addClosed()
+    row.publish()
+    assert.deepEqual([thread.load, thread.handedOver], [1, 2])
+    port2.close()
+  },
+)

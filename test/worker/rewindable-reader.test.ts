@@ -38,6 +38,8 @@ test('what was read stays as it was while more arrives', async () => {
   const early = await reader.readExact(2000)
   for (let i = 0; i < 20; i++) reader.push(Buffer.alloc(3000, 2))
   assert.deepEqual(early, Buffer.alloc(2000, 1))
+  const all = Buffer.concat([Buffer.alloc(2000, 1), Buffer.alloc(60_000, 2)])
+  assert.ok(reader.allBytes().equals(all), 'nor is what came before lost where the buffer has to grow')
 })
 
 test('taking the unread bytes leaves none, and what comes later follows on', async () => {

@@ -8,6 +8,7 @@ import { QuotaLedger } from '#shared/state/quota-ledger'
 import { createLedgerMemory, type LedgerMemory } from '#shared/state/ledger-memory'
 import { isUsedUp, markUsedUp, NO_QUOTA, reopen } from '#shared/state/quota-state'
 import { UserLedger } from '#shared/state/user-ledger'
+import { isUsedUp, markUsedUp, NO_QUOTA, reopen } from '#shared/state/quota-state'
 import { UserRows } from '#shared/state/user-rows'
 
 import { dieBefore } from './die-before.ts'

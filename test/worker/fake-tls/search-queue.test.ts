@@ -104,6 +104,19 @@ test('what waits has a limit, and no source takes all of it', () => {
   assert.equal(queue.waitingMs, 0)
 })
 
+test('work that is done makes room, though the queue is never empty', () => {
+  const queue = new SearchQueue()
+  let waiting = join(queue, 'a', 10)
+  for (let n = 0; n < 1000; n++) {
+    const next = join(queue, n % 2 === 0 ? 'b' : 'a', 10)
+    waiting.leave()
+    waiting = next
+  }
+  const { waitingMs } = queue
+  waiting.leave()
+  assert.ok(Math.abs(waitingMs - 10) < 0.001, `${waitingMs} ms are waiting`)
+})
+
 test('an empty queue takes a search of any length, and gives its room back', async () => {
   const queue = new SearchQueue()
   const long = join(queue, 'a', 10 * MAX_WAITING_MS)

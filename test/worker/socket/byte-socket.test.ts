@@ -242,3 +242,44 @@ test(
     assert.equal(socket.writeCopy(Buffer.of(1)), true)
   },
 )
+
+test('a peer that has ended still gets all that waits for it, and then the FIN', LIMIT, async (t) => {
+  const { peer, accepted } = await openPair(t)
+  const socket = ByteSocket.adopt(accepted, new CountedSlots(), Buffer.allocUnsafeSlow(1024))
+  const sink = new RecordingSink()
+  socket.setSink(sink)
+  socket.resume()
+  peer.pause()
+  peer.end('the last word')
+  await sink.saw('ended')
+  const sent = patternBytes(4 * LARGE_BYTES) // more than the kernel takes at once
+  socket.write(sent)
+  assert.ok(socket.socket.writableLength > 0)
+  socket.end()
+  const reading = readToEnd(peer)
+  peer.resume()
+  assert.ok((await reading).equals(sent))
+})
+
+test('what is put back stays as it was though its memory is read into again', LIMIT, async (t) => {
+  const { accepted } = await openPair(t)
+  const socket = ByteSocket.adopt(accepted, new CountedSlots(), Buffer.allocUnsafeSlow(1024))
+  const sink = new RecordingSink()
+  socket.setSink(sink)
+  const shared = Buffer.from('the beginning')
+  socket.unread(shared)
+  shared.fill(0xee)
+  socket.resume()
+  assert.equal(String(sink.received), 'the beginning')
+  socket.destroy()
+})
+
+test('a socket that its peer reset before it was taken over is told to be closed', LIMIT, async (t) => {
+  const { accepted } = await openPair(t)
+  accepted.destroy()
+  const socket = ByteSocket.adopt(accepted, new CountedSlots(), Buffer.allocUnsafeSlow(1024))
+  const sink = new RecordingSink()
+  socket.setSink(sink)
+  socket.resume()
+  await sink.saw('closed')
+})
