@@ -156,10 +156,13 @@ async function agree(world: World, readers: Readers, jobs: readonly Job[]): Prom
   const same = (found: object): boolean => JSON.stringify(found) === JSON.stringify(expected)
   await waitUntil(async () => same(fromStats(await readers.stats(proxy))), '/stats')
   await waitUntil(() => same(fromStatsd(statsd)), 'StatsD')
-  const metrics = await readers.metrics(proxy)
-  assert.deepEqual(fromMetrics(metrics), expected)
-  const traffic = (direction: string): number => readMetric(metrics, 'mtg_telegram_traffic', { direction })
-  assert.deepEqual([traffic('from_client'), traffic('to_client')], [sum(jobs, 'up'), sum(jobs, 'down')])
+  // A user's bytes are told with the end of the connection, those of the thread with its next tick.
+  await waitUntil(async () => {
+    const metrics = await readers.metrics(proxy)
+    assert.deepEqual(fromMetrics(metrics), expected)
+    const traffic = (direction: string): number => readMetric(metrics, 'mtg_telegram_traffic', { direction })
+    return traffic('from_client') === sum(jobs, 'up') && traffic('to_client') === sum(jobs, 'down')
+  }, 'Prometheus')
 }
 
 /**
