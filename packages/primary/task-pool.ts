@@ -17,6 +17,8 @@ const TASK_LIMIT_MS = 600_000
 export class TaskPool {
   readonly #piscina: Piscina
   readonly #limitMs: number
+  /** Of jobs that have not ended. */
+  readonly #lives: Set<AbortController>
 
   constructor(limitMs: number = TASK_LIMIT_MS) {
     this.#limitMs = limitMs
@@ -27,22 +29,34 @@ export class TaskPool {
       // With 'sync' a thread sleeps while its tasks wait for their sockets.
       atomics: 'disabled',
     })
+    this.#lives = new Set()
+    // A thread that fails before it has a job, as without a descriptor to load itself with. Unheard it would end the
+    // process, and Piscina starts no other one for those who wait.
+    this.#piscina.on('error', (error: Error) => {
+      for (const life of this.#lives) life.abort(error)
+    })
   }
 
   /**
    * Run one job. Input and result are cloned, shared memory is shared.
-   * @throws whatever the job throws, or AbortError when the signal fires or the job takes too long, which ends the thread
-   * if the job had begun
+   * @throws whatever the job throws, or AbortError when the signal fires, the job takes too long, or its thread cannot be
+   * started; ends the thread if the job had begun
    */
-  run<Name extends TaskName>(
+  async run<Name extends TaskName>(
     name: Name,
     task: Parameters<Tasks[Name]>[0],
     signal?: AbortSignal,
   ): Promise<Awaited<ReturnType<Tasks[Name]>>> {
     const filename = import.meta.resolve(`#worker/tasks/${name}`)
-    const limit = AbortSignal.timeout(this.#limitMs)
-    const ended = signal === undefined ? limit : AbortSignal.any([signal, limit])
-    return this.#piscina.run(task, { filename, signal: ended })
+    const life = new AbortController()
+    const signals = [life.signal, AbortSignal.timeout(this.#limitMs)]
+    if (signal !== undefined) signals.push(signal)
+    this.#lives.add(life)
+    try {
+      return await this.#piscina.run(task, { filename, signal: AbortSignal.any(signals) })
+    } finally {
+      this.#lives.delete(life)
+    }
   }
 
   /** End the thread, whatever it does. */
