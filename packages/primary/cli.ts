@@ -51,7 +51,7 @@ function buildParser(args: readonly string[], finish: Finish): Argv {
     .strict()
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(explainUsage(message))
+      throw error ?? new UsageError(explainUsage(message, args))
     })
     .version(`${programVersion()} (node ${process.versions.node} ${process.platform}-${process.arch})`)
     .alias({ v: 'version', h: 'help' })
@@ -200,9 +200,13 @@ function addConfigPath<T>(command: Argv<T>): Argv<T & { 'config-path': string }>
 }
 
 /** The parser's own sentences that a reader would have to guess at, in plain words. */
-function explainUsage(message: string): string {
-  if (message.startsWith('Not enough non-option arguments'))
-    return `an argument is missing: see ${PROGRAM} --help`
+function explainUsage(message: string, args: readonly string[]): string {
+  if (message.startsWith('Not enough non-option arguments')) {
+    // A flag that the parser does not know takes the word behind it along.
+    const flag = args.find((arg) => arg.startsWith('--'))
+    const taken = flag === undefined ? '' : `, or ${flag} is no flag and took it`
+    return `an argument is missing${taken}: see ${PROGRAM} --help`
+  }
   const [, name, given, choices] = /Argument: (.*), Given: (.*), Choices: (.*)/.exec(message) ?? []
   if (name !== undefined) return `${name}: found ${given}, expected ${choices}`
   return message.replace(/^Unknown arguments?:/, 'unexpected argument:')
