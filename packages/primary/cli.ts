@@ -51,7 +51,10 @@ function buildParser(args: readonly string[], finish: Finish): Argv {
     .strict()
     .showHelpOnFail(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(explainUsage(message, args))
+      // Some of the parser's own complaints come as errors of its own, all others are ours.
+      throw error !== undefined && error.name !== 'YError'
+        ? error
+        : new UsageError(explainUsage(message ?? error?.message ?? '', args))
     })
     .version(`${programVersion()} (node ${process.versions.node} ${process.platform}-${process.arch})`)
     .alias({ v: 'version', h: 'help' })
@@ -205,8 +208,12 @@ function explainUsage(message: string, args: readonly string[]): string {
     // A flag that the parser does not know takes the word behind it along.
     const flag = args.find((arg) => arg.startsWith('--'))
     const taken = flag === undefined ? '' : `, or ${flag} is no flag and took it`
-    return `an argument is missing${taken}: see ${PROGRAM} --help`
+    const command = COMMANDS.find((name) => name === args[0])
+    return `an argument is missing${taken}: see ${PROGRAM} ${command === undefined ? '' : `${command} `}--help`
   }
+  const [, valueless] = /^Not enough arguments following: (.*)/.exec(message) ?? []
+  if (valueless !== undefined)
+    return `${valueless.length > 1 ? '--' : '-'}${valueless}: expected a value behind it`
   const [, name, given, choices] = /Argument: (.*), Given: (.*), Choices: (.*)/.exec(message) ?? []
   if (name !== undefined) return `${name}: found ${given}, expected ${choices}`
   return message.replace(/^Unknown arguments?:/, 'unexpected argument:')

@@ -159,7 +159,7 @@ test('values that cannot be are told by their flags, all of them at once', { tim
 
 test('a wrong command line is one line and exit code 80', { timeout }, async (t) => {
   const wrong: readonly (readonly [readonly string[], string])[] = [
-    [['127.0.0.1:1'], 'an argument is missing: see mtg-multi --help'],
+    [['127.0.0.1:1'], 'an argument is missing: see mtg-multi simple-run --help'],
     [
       ['127.0.0.1:1', SECRET, '--timeout', '5'],
       '--timeout: expected a duration with its unit, such as "10s"',
