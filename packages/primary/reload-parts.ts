@@ -20,10 +20,13 @@ export async function reloadParts(parts: ProxyParts, config: ProxyConfig): Promi
   log.level = current.level
   state.setThrottle(config.throttle)
   parts.handOffs.setConfig(config)
-  parts.ipLists.setConfig(config.defense)
-  parts.autoUpdate.setOn(config.autoUpdate)
+  if (current.isAccepting) {
+    parts.ipLists.setConfig(config.defense)
+    parts.autoUpdate.setOn(config.autoUpdate)
+  }
   await pushValues(parts)
-  parts.ganger.setConfig(config)
+  // A process that drains has no use for what these fetch and learn, and has stopped them.
+  if (current.isAccepting) parts.ganger.setConfig(config)
 }
 
 /** Give all threads what holds now. */

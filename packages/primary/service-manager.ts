@@ -11,6 +11,8 @@ const COMMAND_LIMIT_MS = 6_000
 const MAX_WAITING = 16
 /** A span in microseconds. */
 const SPAN = /^[1-9]\d{0,15}$/
+/** Node's longest timer; a longer one would fire at once, and again and again. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
  * Tells systemd what the process is doing (sd_notify(3), `Type=notify`). Node has no UNIX datagrams, so `systemd-notify`
@@ -24,6 +26,7 @@ export class ServiceManager {
   #messages: Promise<void>
   #waiting: number
   #hasFailed: boolean
+  #isStopping: boolean
   #hasLeft: boolean
   #watchdog: NodeJS.Timeout | null
 
@@ -34,30 +37,33 @@ export class ServiceManager {
     this.#messages = Promise.resolve()
     this.#waiting = 0
     this.#hasFailed = false
+    this.#isStopping = false
     this.#hasLeft = false
     this.#watchdog = null
   }
 
   /** Clients are served, by this process. Resolves when the manager knows. */
   ready(): Promise<void> {
-    return this.#notify('READY=1', `MAINPID=${process.pid}`, 'STATUS=Serving')
+    return this.#tell('READY=1', `MAINPID=${process.pid}`, 'STATUS=Serving')
   }
 
   reloading(): void {
     const monotonicUs = process.hrtime.bigint() / 1000n
-    void this.#notify('RELOADING=1', `MONOTONIC_USEC=${monotonicUs}`, 'STATUS=Reading the configuration')
+    void this.#tell('RELOADING=1', `MONOTONIC_USEC=${monotonicUs}`, 'STATUS=Reading the configuration')
   }
 
   reloaded(): void {
-    void this.#notify('READY=1', 'STATUS=Serving')
+    void this.#tell('READY=1', 'STATUS=Serving')
   }
 
   /** A successor is being started. */
   upgrading(): void {
-    void this.#notify('STATUS=Starting a successor')
+    void this.#tell('STATUS=Starting a successor')
   }
 
+  /** It ends. What else it does until then is no news: it would be told to serve again. */
   stopping(): void {
+    this.#isStopping = true
     void this.#notify('STOPPING=1', 'STATUS=Waiting for open connections to end')
   }
 
@@ -75,7 +81,7 @@ export class ServiceManager {
           .catch(() => {}) // who cannot say that all is well does not
           .finally(() => (isAsking = false))
       },
-      Number(span) / 1000 / 2,
+      Math.min(Number(span) / 1000 / 2, LONGEST_TIMER_MS),
     ).unref()
   }
 
@@ -88,6 +94,11 @@ export class ServiceManager {
     if (this.#watchdog !== null) clearInterval(this.#watchdog)
     this.#watchdog = null
     return this.#messages
+  }
+
+  /** While it does not stop. */
+  #tell(...assignments: readonly string[]): Promise<void> {
+    return this.#isStopping ? this.#messages : this.#notify(...assignments)
   }
 
   #notify(...assignments: readonly string[]): Promise<void> {

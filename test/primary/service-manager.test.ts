@@ -60,6 +60,15 @@ test('after a successor has taken over, nothing is told any more', async (t) => 
   assert.equal(told().length, 2)
 })
 
+test('a service that stops is not said to serve again, whatever comes meanwhile', async (t) => {
+  const { manager, told } = prepare(t)
+  manager.stopping()
+  manager.reloading()
+  manager.reloaded()
+  await manager.ready()
+  assert.deepEqual(told(), ['/run/n|STOPPING=1|STATUS=Waiting for open connections to end|'])
+})
+
 test('without NOTIFY_SOCKET nobody is told', async (t) => {
   const { manager, told, warnings } = prepare(t, { NOTIFY_SOCKET: '' })
   await manager.ready()
@@ -101,7 +110,13 @@ test('the watchdog is told twice in its time for as long as all is well', async 
 })
 
 test('a watchdog of another process is not ours to feed, and neither is one without a time', async (t) => {
-  for (const env of [{ WATCHDOG_USEC: '20000', WATCHDOG_PID: '1' }, { WATCHDOG_USEC: '0' }, {}]) {
+  const sixtyDays = String(60 * 86_400 * 1e6) // more than timers of Node can wait, which then fire at once
+  for (const env of [
+    { WATCHDOG_USEC: '20000', WATCHDOG_PID: '1' },
+    { WATCHDOG_USEC: '0' },
+    { WATCHDOG_USEC: sixtyDays },
+    {},
+  ]) {
     const { manager } = prepare(t, env)
     manager.watch(() => assert.fail('nobody asks'))
     await new Promise((resolve) => setTimeout(resolve, 60)) // it would have been asked twice by now

@@ -1,5 +1,4 @@
 import type { ReadConfig } from '#primary/config/read'
-import { formatConfigWarning } from '#primary/config/warning'
 import { ExitCode } from '#primary/exit'
 import { takeInheritedSockets } from '#primary/inherited-sockets'
 import { type RunningProxy, startProxy } from '#primary/proxy'
@@ -10,39 +9,39 @@ import { Predecessor } from '#primary/upgrade/predecessor'
 import { createLogger } from '#shared/logger'
 import type { LogTarget } from '#shared/worker-control'
 
+import { logConfigWarnings } from './log-config-warnings.ts'
 import { reloadOnSignal } from './reload-on-signal.ts'
+import { stopOnSignal } from './stop-on-signal.ts'
 import { upgradeOnSignal } from './upgrade-on-signal.ts'
 import { warnAboutSni } from './warn-about-sni.ts'
-
-/**
- * Ctrl-C reaches the whole process group, and `npm` passes it on once more: what comes so soon after the first signal is
- * its echo, not a second thought.
- */
-const SIGNAL_ECHO_MS = 500
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 export interface ServedConfig extends ReadConfig {
   /** Of the file, absolute; null if the configuration came from the command line. */
   readonly path: string | null
 }
 
+const STDOUT = 1
+
+export interface ServeOptions {
+  /** The log is for a person at a terminal; absent: JSON lines. */
+  readonly pretty?: boolean
+  readonly onListening?: (proxy: RunningProxy) => void
+}
+
 /**
  * Run the proxy until a signal stops it: the first one lets open connections finish (up to `shutdown-timeout`), the
- * second ends the process at once, and SIGUSR2 replaces it by a successor (decision O6).
+ * second ends the process at once, and SIGUSR2 replaces it by a successor (decision O6). Logs on stdout.
  * @returns the exit code of a clean stop
  * @throws OperatorError if it cannot start, and whatever makes it unable to go on
  */
-export async function serve(
-  file: ServedConfig,
-  options: { log: LogTarget; onListening?: (proxy: RunningProxy) => void },
-): Promise<ExitCode> {
-  const log = createLogger(options.log)
-  for (const warning of file.warnings)
-    log.warn(
-      { file: file.path, path: warning.path },
-      warning.message ?? `configuration: ${formatConfigWarning(warning)}`,
-    )
-
+export async function serve(file: ServedConfig, options: ServeOptions = {}): Promise<ExitCode> {
+  const target: LogTarget = {
+    level: file.config.debug ? 'debug' : 'info',
+    destination: STDOUT,
+    pretty: options.pretty === true,
+  }
+  const log = createLogger(target)
+  logConfigWarnings(file, log)
   const inherited = takeInheritedSockets(process.env, process.pid, log)
   const inheritance = takeInheritance(process.env)
   if (inheritance !== null) closeLeakedSockets(new Set(inheritance.sockets.map(({ fd }) => fd)))
@@ -50,63 +49,40 @@ export async function serve(
   const manager = new ServiceManager(process.env, log)
   const stopping = new AbortController()
   let replaced: RunningProxy | null = null
-  let firstSignalMs = 0
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (replaced !== null && firstSignalMs === 0) {
-      log.info({ signal }, 'closing the connections that are left')
-      firstSignalMs = performance.now()
-      return replaced.endDrain()
-    }
-    if (stopping.signal.aborted) {
-      if (performance.now() - firstSignalMs < SIGNAL_ECHO_MS) return
-      log.info({ signal }, 'second signal, ending at once')
-      // The end of the process closes every socket.
-      process.exit(ExitCode.ok)
-    }
-    log.info({ signal }, 'stopping, a second signal ends at once')
-    firstSignalMs = performance.now()
+  const onStop = (): void => {
     manager.stopping()
     stopping.abort()
   }
-  for (const signal of STOP_SIGNALS) process.on(signal, onSignal)
-  let stopListening = (): void => {}
+  const handlers = [stopOnSignal({ log, replaced: () => replaced, onStop })]
   try {
     const starting = startProxy(file.config, {
-      log: options.log,
+      log: target,
       stopping: stopping.signal,
       inherited,
       predecessor,
     })
-    const stopReloading = reloadOnSignal(starting, file, { log, manager })
-    const stopUpgrading = upgradeOnSignal({
-      starting,
-      manager,
-      log,
-      stopping: stopping.signal,
-      onReplaced: (proxy) => {
-        replaced = proxy
-        void proxy.stop().catch(() => {}) // `finished` tells
-      },
-    })
-    stopListening = () => {
-      stopReloading()
-      stopUpgrading()
+    // `finished` tells how a stop ended, so that a failure of it is not reported twice.
+    const stop = (proxy: RunningProxy): void => void proxy.stop().catch(() => {})
+    const onReplaced = (proxy: RunningProxy): void => {
+      replaced = proxy
+      if (!stopping.signal.aborted) stop(proxy)
     }
+    handlers.push(
+      reloadOnSignal(starting, file, { log, manager }),
+      upgradeOnSignal({ starting, manager, log, stopping: stopping.signal, onReplaced }),
+    )
     const proxy = await starting
     const told = manager.ready()
     if (predecessor !== null) void told.then(() => predecessor.send({ type: 'settled' }))
     manager.watch(() => proxy.answers())
     void warnAboutSni(file.config, log, proxy.resolver)
     options.onListening?.(proxy)
-    // `finished` tells how a stop ended, so that a failure of it is not reported twice.
-    const stop = (): void => void proxy.stop().catch(() => {})
-    if (stopping.signal.aborted) stop()
-    else stopping.signal.addEventListener('abort', stop, { once: true })
+    if (stopping.signal.aborted) stop(proxy)
+    else stopping.signal.addEventListener('abort', () => stop(proxy), { once: true })
     await proxy.finished
   } finally {
     await manager.leave()
-    stopListening()
-    for (const signal of STOP_SIGNALS) process.off(signal, onSignal)
+    for (const takeAway of handlers) takeAway()
   }
   return ExitCode.ok
 }

@@ -9,8 +9,6 @@ import { ConfigError, type ConfigProblem, formatConfigProblem, OperatorError } f
 import { serve } from './serve.ts'
 import { DEFAULT_DOH_IP, DEFAULT_TIMEOUT, type GivenFlags, type SimpleRunFlag } from './simple-run-flags.ts'
 
-const STDOUT = 1
-
 export interface SimpleRunOptions extends GivenFlags {
   readonly bindTo: string
   readonly secret: string
@@ -33,9 +31,7 @@ const FLAG_OF_PATH: Readonly<Record<string, string>> = {
  */
 export async function runSimpleRun(options: SimpleRunOptions): Promise<ExitCode> {
   hideArguments(options.bindTo)
-  const read = readFlags(options)
-  const level = read.config.debug ? 'debug' : 'info'
-  return serve({ ...read, path: null }, { log: { level, destination: STDOUT, pretty: false } })
+  return serve({ ...readFlags(options), path: null })
 }
 
 /**

@@ -12,7 +12,6 @@ import { serve } from './serve.ts'
 const CONFIG_PATH = 'config.toml'
 /** The file holds keys: nobody but its owner reads it. */
 const OWNER_ONLY = 0o600
-const STDOUT = 1
 /** What terminals that do not tell their width have. */
 const DEFAULT_COLUMNS = 80
 
@@ -25,9 +24,8 @@ export async function start(): Promise<ExitCode> {
   const output = process.stdout.isTTY ? process.stdout : process.stderr
   if (await createFirstConfig()) output.write(`made ${CONFIG_PATH} with one user and a fresh secret\n`)
   const file = await readConfigFile(CONFIG_PATH)
-  const level = file.config.debug ? 'debug' : 'info'
   return serve(file, {
-    log: { level, destination: STDOUT, pretty: process.stdout.isTTY },
+    pretty: process.stdout.isTTY,
     onListening: (proxy) => output.write(formatLinks(file.config, describeSurroundings(proxy, output))),
   })
 }

@@ -80,7 +80,10 @@ async function upgrade(proxy: RunningProxy, options: UpgradeOptions): Promise<bo
   const { log, manager, stopping, limits = LIMITS } = options
   manager.upgrading()
   const successor = start(proxy, options)
-  if (successor === null) return false
+  if (successor === null) {
+    manager.reloaded()
+    return false
+  }
   const { process: child, exchange } = successor
   log.info({ pid: child.pid }, 'starting a successor')
   try {

@@ -122,3 +122,16 @@ test('what is live is taken up, what needs a restart is named and stays', { time
   await assert.rejects(connect(ANNA))
   anna.destroy()
 })
+
+test('what is odd in a file is said at a reload as it is at the start', { timeout }, async (t) => {
+  const dc = await startStreamDc({ mode: 'echo' })
+  t.after(() => dc.close())
+  const users = `[secrets]\nanna = "${ANNA}"\n`
+  const { reload, program } = await startWorld(t, dc, users)
+  await reload(`concurency = 7\n${users}`, 'configuration has been reloaded')
+  const messages = program.log().map((line) => String(line['message']))
+  assert.ok(
+    messages.some((message) => message.includes('did you mean concurrency?')),
+    program.stdout,
+  )
+})
