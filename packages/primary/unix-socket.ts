@@ -33,6 +33,8 @@ export const MAX_PATH_BYTES = 103
 export async function listenOnPath(server: Server, path: string): Promise<void> {
   const bound = `${path}.${process.pid}`
   if (Buffer.byteLength(bound) > MAX_PATH_BYTES) return listenPlainly(server, path)
+  // Of a process that had our number and was killed in here: in a container that is each one before us.
+  if (await isSocket(bound)) await unlink(bound)
   await listenPlainly(server, bound)
   try {
     await link(bound, path)

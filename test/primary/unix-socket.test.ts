@@ -61,6 +61,16 @@ test('a socket that a killed process left behind is replaced', async (t) => {
   await api.close()
 })
 
+test('what a killed process with our own number left behind is replaced too', async (t) => {
+  const path = makePath(t)
+  const other = createServer().listen(`${path}.${process.pid}`)
+  await once(other, 'listening')
+  const api = await start(path)
+  assert.equal(await askSocket(path, '/health/live'), 'ok\n')
+  await api.close()
+  other.close()
+})
+
 test('a socket that somebody serves, and a file that is no socket, stay', async (t) => {
   const path = makePath(t)
   const other = createServer().listen(path)

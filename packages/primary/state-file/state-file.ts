@@ -206,10 +206,8 @@ async function readState({ path, log }: StateFileOptions): Promise<ReadState> {
 }
 
 function cannotUse(path: string, cause: unknown): OperatorError {
-  return new OperatorError(
-    `cannot use state-file ${path}: ${describe(cause)}; its directory must exist and be writable`,
-    { cause },
-  )
+  const hint = cause instanceof OperatorError ? '' : '; its directory must exist and be writable'
+  return new OperatorError(`cannot use state-file ${path}: ${describe(cause)}${hint}`, { cause })
 }
 
 function describe(error: unknown): string {

@@ -187,14 +187,26 @@ test('a directory that is not there, or too deep for a socket, is an error that 
   }
 })
 
-test('a file that is a directory is an error, and the lock is let go of', async (t) => {
+test('what is no file is an error that says so; it stays where it is, and the lock is let go of', async (t) => {
   const fixture = prepare(t)
-  mkdirSync(fixture.path)
-  for (let attempt = 0; attempt < 2; attempt++) {
-    await assert.rejects(
-      StateFile.open(fixture),
-      (error) => error instanceof OperatorError && error.message.includes('EISDIR'),
-    )
+  const make = {
+    directory: () => mkdirSync(fixture.path),
+    pipe: () => void execFileSync('mkfifo', [fixture.path]), // to read it takes until somebody writes
+    device: () => symlinkSync('/dev/null', fixture.path),
+  }
+  for (const [what, create] of Object.entries(make)) {
+    create()
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await assert.rejects(
+        StateFile.open(fixture),
+        (error) =>
+          error instanceof OperatorError &&
+          error.message ===
+            `cannot use state-file ${fixture.path}: ${fixture.path} is not a regular file: name another one, or remove it`,
+        what,
+      )
+    }
+    rmSync(fixture.path, { recursive: true })
   }
 })
 
