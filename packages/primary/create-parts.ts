@@ -171,7 +171,7 @@ export function createParts(config: ProxyConfig, options: ProxyOptions): ProxyPa
 
   function pushAddresses(): void {
     pushValues({ current, pool, routing, state }).catch((error: unknown) =>
-      log.error({ error: String(error) }, 'a worker thread did not take the addresses of data centres'),
+      log.error({ error }, 'a worker thread did not take the addresses of data centres'),
     )
   }
 }

@@ -198,7 +198,7 @@ export class WorkerPool {
   /** A call whose answer nobody waits for: a thread that fails in it is logged, not the end of the process. */
   #tell(call: Promise<void> | undefined): void {
     call?.catch((error: unknown) => {
-      this.#options.log.error({ error: String(error) }, 'a worker thread failed in a control call')
+      this.#options.log.error({ error }, 'a worker thread failed in a control call')
     })
   }
 

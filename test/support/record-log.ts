@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino'
+import { formatError } from '#shared/logger'
 
 export type RecordedLine = Record<string, unknown>
 
@@ -9,5 +10,6 @@ export function recordLog(): { logger: Logger; lines: RecordedLine[] } {
     lines.push(JSON.parse(line) as RecordedLine)
   }
   const formatters = { level: (label: string) => ({ level: label }) }
-  return { logger: pino({ messageKey: 'message', formatters }, { write }), lines }
+  const serializers = { error: formatError }
+  return { logger: pino({ messageKey: 'message', formatters, serializers }, { write }), lines }
 }

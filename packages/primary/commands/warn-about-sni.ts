@@ -30,7 +30,7 @@ async function compare(
   try {
     resolved = await resolver.resolve(hostname)
   } catch (error) {
-    log.warn({ hostname, error: String(error) }, 'SNI-DNS check: cannot resolve secret hostname')
+    log.warn({ hostname, error }, 'SNI-DNS check: cannot resolve secret hostname')
     return
   }
   const addresses = new Set(resolved.map(canonicalize))

@@ -54,7 +54,7 @@ export class ListSource {
     try {
       this.#copy = { ...(await this.#compile(cached.text)), validators: cached.validators, stamp: null }
     } catch (error) {
-      this.#tools.log.warn({ ...this.fields, error: String(error) }, 'the copy on disk is of no use')
+      this.#tools.log.warn({ ...this.fields, error }, 'the copy on disk is of no use')
     }
   }
 

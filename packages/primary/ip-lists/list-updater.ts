@@ -172,7 +172,7 @@ export class ListUpdater {
     } catch (error) {
       this.#isStale = true
       if (!this.#stopping.signal.aborted)
-        tools.log.error({ ip_list: name, error: String(error) }, 'cannot compile an ip list')
+        tools.log.error({ ip_list: name, error }, 'cannot compile an ip list')
       return false
     }
   }

@@ -69,7 +69,7 @@ export class TotalsKeeper {
     try {
       await this.#tryToAdopt()
     } catch (error) {
-      this.#options.log.error({ error: String(error) }, 'cannot take over the state file, trying again')
+      this.#options.log.error({ error }, 'cannot take over the state file, trying again')
       this.#timer = setInterval(() => {
         if (this.isOwner && this.#timer !== null) clearInterval(this.#timer)
         else this.#tryToAdopt().catch(() => {}) // said once

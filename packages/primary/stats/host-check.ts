@@ -8,6 +8,8 @@ import type { HttpAddress } from '#shared/config'
 const MISDIRECTED = 421
 /** Whoever asks chooses the name: so many are told of, the others are refused in silence. */
 const MAX_NAMES_LOGGED = 20
+/** A name of DNS with a port; what is longer is none, and a header may have eight kilobytes. */
+const SHOWN_NAME_LENGTH = 260
 /** Stands in `api-allowed-hosts` for every name. */
 const EVERY_NAME = '*'
 /** The header with a port behind: a name, an IPv4 address, or an IPv6 address in brackets. */
@@ -51,7 +53,7 @@ export function refuseForeignHosts(server: FastifyInstance, options: HostCheckOp
     if (host !== undefined && !logged.has(host) && logged.size < MAX_NAMES_LOGGED) {
       logged.add(host)
       log.warn(
-        { host },
+        { host: host.slice(0, SHOWN_NAME_LENGTH) },
         'refused an HTTP request for this host name: if it is right, add it to api-allowed-hosts',
       )
     }

@@ -5,7 +5,12 @@ import { METHODS } from 'node:http'
 import { Server as NetServer } from 'node:net'
 import { getSystemErrorMessage } from 'node:util'
 
-import fastify, { type FastifyInstance, type FastifySchema, type RouteHandlerMethod } from 'fastify'
+import fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifySchema,
+  type RouteHandlerMethod,
+} from 'fastify'
 import { formatHttpAddress } from '#primary/config/address'
 import type { HttpAddress } from '#shared/config'
 import type { HostPort } from '#shared/dc'
@@ -24,6 +29,8 @@ const REQUEST_TIMEOUT_MS = 5_000
 const KEEP_ALIVE_TIMEOUT_MS = 65_000
 /** Node looks for overdue requests this often. */
 const CHECK_INTERVAL_MS = 1_000
+/** Numbers of a moment ago are wrong numbers, and so is an error of a moment ago. */
+const NOT_STORED = ['Cache-Control', 'no-store'] as const
 
 export interface RunningHttpServer {
   /** Where it listens, with the real port. A UNIX socket has no port: its path, and 0. */
@@ -53,6 +60,8 @@ export function createHttpServer(onError: (error: unknown) => void, pathPrefix =
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     forceCloseConnections: true,
+    // A path that is no path: Fastify would answer by itself, in its own words and past every hook.
+    frameworkErrors: (_error, _request, reply) => void refuse(reply.header(...NOT_STORED)),
   })
   server.server.maxConnections = MAX_CONNECTIONS
   // Every method Node can parse, so that a known path answers each of them, with 405 if need be.
@@ -63,8 +72,7 @@ export function createHttpServer(onError: (error: unknown) => void, pathPrefix =
   server.addHook('onRequest', (request, reply, done) => {
     // One that is no media type at all would be refused before anybody says that the method is.
     delete request.headers['content-type']
-    // Numbers of a moment ago are wrong numbers, and so is an error of a moment ago.
-    void reply.header('Cache-Control', 'no-store')
+    void reply.header(...NOT_STORED)
     done()
   })
   server.setNotFoundHandler((_request, reply) =>
@@ -72,13 +80,15 @@ export function createHttpServer(onError: (error: unknown) => void, pathPrefix =
   )
   server.setErrorHandler((error, _request, reply) => {
     const statusCode = (error as { statusCode?: number }).statusCode ?? 500 // Fastify's own errors have one
-    if (statusCode >= 500) onError(error)
-    return reply
-      .code(statusCode)
-      .type('text/plain')
-      .send(statusCode < 500 ? 'bad request\n' : 'internal error\n')
+    if (statusCode < 500) return refuse(reply, statusCode)
+    onError(error)
+    return reply.code(statusCode).type('text/plain').send('internal error\n')
   })
   return server
+}
+
+function refuse(reply: FastifyReply, statusCode = 400): FastifyReply {
+  return reply.code(statusCode).type('text/plain').send('bad request\n')
 }
 
 /** Answer GET and HEAD on a path by `handler`, every other method by 405 (decision O2). `schema` describes the answer. */

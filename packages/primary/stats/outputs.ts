@@ -111,7 +111,7 @@ export class Outputs {
       ready,
       upstreams,
       hosts: { allowed: allowedHosts, log },
-      onError: (error) => log.error({ error: String(error) }, 'stats API server error'),
+      onError: (error) => log.error({ error }, 'stats API server error'),
     })
   }
 
@@ -124,7 +124,7 @@ export class Outputs {
       histograms,
       version: programVersion(),
       hosts: { allowed: allowedHosts, log },
-      onError: (error) => log.error({ error: String(error) }, 'Prometheus exporter error'),
+      onError: (error) => log.error({ error }, 'Prometheus exporter error'),
     })
   }
 

@@ -94,7 +94,7 @@ export class Statsd {
       await this.#sender.send(datagrams)
       if (dropped > 0) this.#warnAboutDropped(dropped)
     } catch (error) {
-      this.#log.error({ error: String(error) }, 'StatsD exporter error')
+      this.#log.error({ error }, 'StatsD exporter error')
     }
   }
 

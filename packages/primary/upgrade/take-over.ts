@@ -49,7 +49,7 @@ export class TakeOver {
     try {
       await onReleased()
     } catch (error) {
-      log.error({ error: String(error) }, 'cannot take over everything from the process before')
+      log.error({ error }, 'cannot take over everything from the process before')
     }
   }
 

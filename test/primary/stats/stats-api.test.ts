@@ -69,6 +69,10 @@ test('other paths are not found', async (t) => {
     assert.ok(status === 404 || (path.includes('%') && status === 400), `${path}: ${status}`)
     if (status === 404) assert.equal(body, '404 page not found\n')
   }
+  for (const path of ['/%zz', '/proxy/%', '/%ff']) {
+    const { status, body, headers } = await ask(address, path)
+    assert.deepEqual([status, body, headers['cache-control']], [400, 'bad request\n', 'no-store'])
+  }
   assert.equal((await ask(address, '/none', 'POST')).status, 404)
 })
 

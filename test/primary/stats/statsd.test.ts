@@ -148,11 +148,11 @@ test('an error of ours does not end the process', { timeout }, async (t) => {
   })
   await statsd.flush()
   await statsd.stop()
-  assert.deepEqual(
-    lines.map(({ level, error }) => ({ level, error })),
-    Array.from({ length: lines.length }, () => ({ level: 'error', error: 'Error: boom' })),
-  )
   assert.ok(lines.length >= 1)
+  for (const { level, error } of lines) {
+    assert.equal(level, 'error')
+    assert.match(String(error), /^Error: boom\n +at /, 'with its stack')
+  }
 })
 
 test('it keeps no process alive', { timeout }, async () => {
