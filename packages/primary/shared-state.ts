@@ -1,6 +1,5 @@
 import type { Logger } from 'pino'
 import type { ProxyConfig, ThrottleConfig, UserConfig } from '#shared/config'
-import { OperatorError } from '#shared/errors'
 import { monotonicMs } from '#shared/monotonic'
 import { CounterRow, CounterSums, createCountersMemory, type CountersMemory } from '#shared/state/counters'
 import {
@@ -13,7 +12,7 @@ import { createHandshakesMemory, Handshakes, type HandshakesMemory } from '#shar
 import { slot } from '#shared/state/layout'
 import { createReplayMemory, ReplaySet, type ReplayMemory } from '#shared/state/replay-set'
 import { QuotaLedger } from '#shared/state/quota-ledger'
-import { createLedgerMemory, MAX_USERS, type LedgerMemory } from '#shared/state/ledger-memory'
+import { createLedgerMemory, type LedgerMemory } from '#shared/state/ledger-memory'
 import { UserLedger } from '#shared/state/user-ledger'
 import type { UserEntry, WorkerBoot } from '#shared/worker-control'
 import { ClockWatch } from './clock-watch.ts'
@@ -100,15 +99,26 @@ export class SharedState {
     return this.#users
   }
 
-  /** Names that stay keep their numbers, new ones begin at zero, the others are admitted no more. */
+  /**
+   * Names that stay keep their numbers, new ones begin at zero, the others are admitted no more.
+   * @throws OperatorError when there are more users than slots, those who leave among them; nothing has changed then
+   */
   setUsers(users: readonly UserConfig[]): void {
-    if (users.length > MAX_USERS) throw new OperatorError(`too many users: at most ${MAX_USERS} are possible`)
     const left = new Map(this.#users.map((entry) => [entry.name, entry]))
-    this.#users = users.map(({ name, secrets, overLimit }) => {
-      const { slot: userSlot, generation } = left.get(name) ?? this.#ledger.addUser(this.#leaving.slots)
-      left.delete(name)
-      return { name, secrets, overLimit, slot: userSlot, generation }
-    })
+    const added: number[] = []
+    try {
+      this.#users = users.map(({ name, secrets, overLimit }) => {
+        const known = left.get(name)
+        left.delete(name)
+        if (known !== undefined) return { ...known, secrets, overLimit }
+        const begun = this.#ledger.addUser(this.#leaving.slots)
+        added.push(begun.slot)
+        return { name, secrets, overLimit, ...begun }
+      })
+    } catch (error) {
+      for (const userSlot of added) this.#ledger.removeUser(userSlot)
+      throw error
+    }
     const slots = new Map(this.#users.map((entry) => [entry.name, entry.slot]))
     this.#quotas.setUsers(users.map(({ name, quota }) => ({ name, quota, slot: slots.get(name) ?? -1 })))
     for (const { name, slot: userSlot } of left.values()) {

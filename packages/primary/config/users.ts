@@ -1,7 +1,9 @@
 import type { UserConfig } from '#shared/config'
 import type { ConfigProblem } from '#shared/errors'
 import { formatSecretHex } from '#shared/secret'
+import { MAX_USERS } from '#shared/state/ledger-memory'
 
+import { compareBytewise } from '../compare-bytewise.ts'
 import { isTable, type TomlTable } from './decoders.ts'
 import { describeSecretValue, formatPath, SWAPPED_SECRET } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
@@ -77,8 +79,15 @@ export function collectUsers(section: TomlTable, single: SecretList | null, line
     users.push({ name, secrets: decoded.value, quota, overLimit })
   }
 
-  users.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
+  users.sort((a, b) => compareBytewise(a.name, b.name))
   problems.push(...findSharedSecrets(users, lines))
+  if (users.length > MAX_USERS)
+    problems.push({
+      path: 'secrets',
+      ...lineOf(lines, ['secrets']),
+      found: `${users.length} users`,
+      expected: `expected at most ${MAX_USERS}`,
+    })
   if (users.length === 0 && single !== null) users.push({ name: DEFAULT_USER, secrets: single, ...NO_LIMITS })
   return { users, problems, warnings, misplacedKeys }
 }

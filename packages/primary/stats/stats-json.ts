@@ -1,4 +1,5 @@
 /** The body of `/stats` (wire.md §12.3, decision O2). */
+import { compareBytewise } from '../compare-bytewise.ts'
 
 export interface UserStats {
   readonly name: string
@@ -96,20 +97,4 @@ function sortByName<T extends { readonly name: string }>(entries: readonly T[]):
     (entry, at) => at === 0 || compareBytewise(entries[at - 1]?.name ?? '', entry.name) <= 0,
   )
   return sorted ? entries : entries.toSorted((a, b) => compareBytewise(a.name, b.name))
-}
-
-/** The order of the names' UTF-8 bytes, which is that of code points and not that of JavaScript's UTF-16 units. */
-function compareBytewise(a: string, b: string): number {
-  const length = Math.min(a.length, b.length)
-  for (let at = 0; at < length; at++) {
-    const unitA = a.charCodeAt(at)
-    const unitB = b.charCodeAt(at)
-    if (unitA !== unitB) return rankUnit(unitA) - rankUnit(unitB)
-  }
-  return a.length - b.length
-}
-
-/** Surrogates stand for code points above all others. */
-function rankUnit(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
 }

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import { KeyLines } from '#primary/config/key-lines'
 import { readConfig } from '#primary/config/read'
 import { formatConfig } from '#primary/config/show-config'
 import { ConfigError, formatConfigProblem } from '#shared/errors'
+import { collectUsers } from '#primary/config/users'
 import { formatSecretHex } from '#shared/secret'
+import { MAX_USERS } from '#shared/state/ledger-memory'
 
 const HOST = Buffer.from('example.com').toString('hex')
 const OTHER_HOST = Buffer.from('example.org').toString('hex')
@@ -70,6 +73,17 @@ test('a name is there once, has 1 to 64 characters, and no control characters', 
       /expected a name of 1 to 64 characters/,
       name,
     )
+})
+
+test('more users than there are places is a problem of the file', () => {
+  const names = Array.from({ length: MAX_USERS + 1 }, (_, index) => {
+    const key = `f${index.toString(16).padStart(31, '0')}`
+    return [`u${index}`, `ee${key}${HOST}`]
+  })
+  const { problems } = collectUsers(Object.fromEntries(names), null, new KeyLines(new Map()))
+  assert.deepEqual(problems.map(formatConfigProblem), [
+    'secrets: found 100001 users, expected at most 100000',
+  ])
 })
 
 test('names that mean something to JavaScript are names', () => {
