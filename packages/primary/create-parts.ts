@@ -36,6 +36,7 @@ export function createParts(config: ProxyConfig, options: ProxyOptions): ProxyPa
     isAccepting: false,
   }
   const log = createLogger(options.log, 'proxy')
+  const gangerLog = createLogger(options.log, 'proxy.doppelganger')
   const { inherited = [], predecessor = null } = options
   const replayCover = inheritCover(config, predecessor?.inheritance.replay ?? null, startedAtMs)
   const { listeners, threadsAccept } = takeAddresses(config, { inherited, predecessor, log })
@@ -126,7 +127,7 @@ export function createParts(config: ProxyConfig, options: ProxyOptions): ProxyPa
     tasks,
     resolver,
     upstreams: () => routing.taskUpstreams(),
-    log: createLogger(options.log, 'proxy.doppelganger'),
+    log: gangerLog,
     onProfile: (profile) => {
       current.profile = profile
       pool.setProfile(profile)
@@ -145,6 +146,7 @@ export function createParts(config: ProxyConfig, options: ProxyOptions): ProxyPa
   return {
     current,
     log,
+    gangerLog,
     listeners,
     threadsAccept,
     state,

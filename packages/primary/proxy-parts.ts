@@ -29,6 +29,8 @@ export interface Current {
 export interface ProxyParts {
   readonly current: Current
   readonly log: Logger
+  /** Of what learns from the fronting site: a name of its own, the same level. */
+  readonly gangerLog: Logger
   readonly listeners: Listeners
   /** `reuse-port`. */
   readonly threadsAccept: boolean

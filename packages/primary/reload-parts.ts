@@ -4,7 +4,7 @@ import type { ProxyParts } from './proxy-parts.ts'
 
 /** See RunningProxy.reload. */
 export async function reloadParts(parts: ProxyParts, config: ProxyConfig): Promise<void> {
-  const { current, log, routing, state } = parts
+  const { current, log, gangerLog, routing, state } = parts
   // The steps that can fail come first, and setting them back cannot.
   await checkNameServer(config.network.dns)
   routing.setConfig(config)
@@ -18,6 +18,7 @@ export async function reloadParts(parts: ProxyParts, config: ProxyConfig): Promi
   current.config = config
   if (current.level !== 'silent') current.level = config.debug ? 'debug' : 'info'
   log.level = current.level
+  gangerLog.level = current.level
   state.setThrottle(config.throttle)
   parts.handOffs.setConfig(config)
   if (current.isAccepting) {

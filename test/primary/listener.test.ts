@@ -103,7 +103,9 @@ test('a taken address is an error that names it, and frees those taken with it',
       assert.ok(error instanceof OperatorError)
       assert.match(
         error.message,
-        new RegExp(`^cannot start proxy on 127\\.0\\.0\\.1:${taken.port}: .*EADDRINUSE`),
+        new RegExp(
+          `^cannot start proxy on 127\\.0\\.0\\.1:${taken.port}: address already in use; end the program that listens there, or change bind-to$`,
+        ),
       )
       return true
     },
@@ -120,14 +122,17 @@ test(
     // Linux lets both take it as long as neither listens.
     const second = bind(t, first.addresses)
     await first.listen(record(t))
-    await assert.rejects(second.listen(record(t)), { name: 'OperatorError', message: /EADDRINUSE/ })
+    await assert.rejects(second.listen(record(t)), {
+      name: 'OperatorError',
+      message: /: address already in use; /,
+    })
   },
 )
 
 test('an address that is not of this machine is an error that names it', () => {
   assert.throws(() => Listeners.bind([{ host: '192.0.2.1', port: 0 }], OPTIONS), {
     name: 'OperatorError',
-    message: /^cannot start proxy on 192\.0\.2\.1:0: /,
+    message: /^cannot start proxy on 192\.0\.2\.1:0: address not available; no network of this host has it/,
   })
 })
 
@@ -252,7 +257,7 @@ test('a reserved address that somebody has is an error that names it', LIMIT, as
   await other.listen(record(t))
   assert.throws(() => Listeners.bind(other.addresses, { backlog: 16, reserveOnly: true }), {
     name: 'OperatorError',
-    message: /^cannot start proxy on 127\.0\.0\.1:\d+: .*EADDRINUSE/,
+    message: /^cannot start proxy on 127\.0\.0\.1:\d+: address already in use; end /,
   })
 })
 

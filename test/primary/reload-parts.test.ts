@@ -16,6 +16,7 @@ function listen(isAccepting: boolean): { parts: ProxyParts; told: string[] } {
   const parts = {
     ...Object.fromEntries(names.map((name) => [name, part(name)])),
     log: { level: 'info' },
+    gangerLog: { level: 'info' },
     current: { config, level: 'info', isAccepting },
   }
   return { parts: parts as unknown as ProxyParts, told } // what a reload tells, whatever the parts are
@@ -28,7 +29,7 @@ test('a reload reaches every part', async () => {
   await reloadParts(parts, { ...config, debug: true })
   for (const call of ['state.setUsers', 'state.setThrottle', 'pool.reload', ...BACKGROUND])
     assert.ok(told.includes(call), call)
-  assert.equal(parts.current.level, 'debug')
+  assert.deepEqual([parts.current.level, parts.log.level, parts.gangerLog.level], ['debug', 'debug', 'debug'])
 })
 
 test('a reload of a process that drains begins nothing that the stop has ended', async () => {

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { unlink } from 'node:fs/promises'
 import { METHODS } from 'node:http'
 import { Server as NetServer } from 'node:net'
-import { getSystemErrorMessage } from 'node:util'
 
 import fastify, {
   type FastifyInstance,
@@ -16,6 +15,7 @@ import type { HttpAddress } from '#shared/config'
 import type { HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
 
+import { describeSystemError } from '#primary/bind-error'
 import { descriptorOf } from '#primary/descriptor-of'
 import { listenOnPath, removeStaleSocket } from '#primary/unix-socket'
 
@@ -134,9 +134,12 @@ export async function listenHttp(
     } else await server.listen({ host: address.host, port: address.port })
   } catch (cause) {
     await server.close()
-    throw new OperatorError(`cannot start ${what} on ${formatHttpAddress(address)}: ${describe(cause)}`, {
-      cause,
-    })
+    throw new OperatorError(
+      `cannot start ${what} on ${formatHttpAddress(address)}: ${describeSystemError(cause)}`,
+      {
+        cause,
+      },
+    )
   }
   const bound = server.server.address()
   const real =
@@ -160,11 +163,4 @@ export async function listenHttp(
       if ('path' in address && !isRetired) await unlink(address.path).catch(() => {})
     },
   }
-}
-
-/** What the system says, without the address that Node repeats in its message. */
-function describe(cause: unknown): string {
-  const errno = cause instanceof Error && 'errno' in cause ? cause.errno : undefined
-  if (typeof errno === 'number') return getSystemErrorMessage(errno)
-  return cause instanceof Error ? cause.message : String(cause)
 }
