@@ -22,8 +22,13 @@ export class StuckThreadError extends BugError {
   }
 }
 
-/** Whether threads that were told to end did so. @param gone settles when nothing is left of them */
-export async function endsInTime(gone: Promise<unknown>): Promise<boolean> {
+/**
+ * Wait for threads that were told to end. One that cannot be ended keeps its clients hanging and its memory, and even the
+ * end of the process would wait for it, for ever: that is arranged to be a kill then.
+ * @param gone settles when nothing is left of them
+ * @returns whether they have ended
+ */
+export async function endOrAbandon(gone: Promise<unknown>): Promise<boolean> {
   const limit = new AbortController()
   const inTime = gone.then(
     () => true,
@@ -32,10 +37,6 @@ export async function endsInTime(gone: Promise<unknown>): Promise<boolean> {
   const late = sleep(END_LIMIT_MS, false, { signal: limit.signal }).catch(() => false)
   const isGone = await Promise.race([inTime, late])
   limit.abort()
+  if (!isGone) process.once('exit', () => process.kill(process.pid, 'SIGKILL'))
   return isGone
-}
-
-/** A thread cannot be ended. Even the end of the process would wait for it, for ever: there is one way left. */
-export function abandonThreads(): void {
-  process.once('exit', () => process.kill(process.pid, 'SIGKILL'))
 }

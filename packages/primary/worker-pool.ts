@@ -11,23 +11,14 @@ import type { IpFilterValues } from '#shared/ip-filter'
 import type { CounterSums } from '#shared/state/counters'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
-import { PULSE_TICK_MS } from './pulse.ts'
-import { abandonThreads, endsInTime, HungThreadError, StuckThreadError } from './thread-end.ts'
+import { HangWatchdog } from './hang-watchdog.ts'
+import { endOrAbandon, HungThreadError, StuckThreadError } from './thread-end.ts'
 import { WorkerThread } from './worker-thread.ts'
 
-/** More deaths than this within a minute are no accident: the process ends, and whoever started it sees why. */
+/** So many deaths within a minute are no accident: the process ends, and whoever started it sees why. */
 const MAX_DEATHS_PER_MINUTE = 5
 /** A dead thread's place is taken again after a moment that grows with each death of the last minute. */
 const RESTART_BACKOFF_MS = 50
-
-/**
- * A thread that has not turned its event loop for so long never will: the longest things that a sound one does in a turn
- * are a full collection of its heap (about a second a gigabyte) and a slice of a key search (milliseconds). Clients have
- * given up by then, but those who come are given to other threads after two seconds.
- */
-export const HANG_LIMIT_MS = 20_000
-/** Loading is compiling: half a second, and several on a machine that has no time for us. Nobody waits for it but the start. */
-const LOADING_FACTOR = 3
 
 /**
  * JavaScript heap of one worker. 50,000 connections take about 400 MB; a thread that wants more than this leaks, and is
@@ -45,7 +36,7 @@ export interface WorkerPoolOptions {
   /** What a thread that starts now begins with. */
   readonly boot: (thread: number) => WorkerBoot
   readonly threads: number
-  /** In place of HANG_LIMIT_MS. */
+  /** In place of HANG_LIMIT_MS of the watchdog. */
   readonly hangLimitMs?: number
   /** In place of MAX_WORKER_HEAP_MB. */
   readonly maxHeapMb?: number
@@ -73,8 +64,7 @@ export class WorkerPool {
   readonly #deathsMs: number[]
   /** To end the thread that is there now. */
   readonly #lives: Map<WorkerThread, AbortController>
-  readonly #hangTicks: number
-  #watch: NodeJS.Timeout | null
+  readonly #watchdog: HangWatchdog<WorkerThread>
   #isStopping: boolean
   #destroyed: Promise<void> | null
 
@@ -99,8 +89,11 @@ export class WorkerPool {
     )
     this.#deathsMs = []
     this.#lives = new Map()
-    this.#hangTicks = Math.ceil((options.hangLimitMs ?? HANG_LIMIT_MS) / PULSE_TICK_MS)
-    this.#watch = null
+    this.#watchdog = new HangWatchdog(
+      this.#workers,
+      (worker, silentMs) => this.#endHung(worker, silentMs),
+      options.hangLimitMs,
+    )
     this.#isStopping = false
     this.#destroyed = null
     // A thread that fails outside of a task, before it took one above all. Piscina then neither starts another one nor
@@ -116,7 +109,7 @@ export class WorkerPool {
    * @returns once every thread serves
    */
   async start(): Promise<{ finished: Promise<void> }> {
-    this.#watch = setInterval(() => this.#endHung(), PULSE_TICK_MS)
+    this.#watchdog.start()
     const runs = this.#workers.map((worker) => this.#keepRunning(worker))
     const finished = Promise.all(runs).then(() => {})
     finished.catch(() => {}) // the caller gets it, if start fails as well it is told once
@@ -209,9 +202,9 @@ export class WorkerPool {
 
   async #endThreads(): Promise<void> {
     this.#isStopping = true
-    if (this.#watch !== null) clearInterval(this.#watch)
+    this.#watchdog.stop()
     // Once: a second call would end the first one's state, and Piscina put new threads in the place of those that end.
-    if (!(await endsInTime(this.#piscina.destroy()))) abandonThreads()
+    await endOrAbandon(this.#piscina.destroy())
   }
 
   async #keepRunning(worker: WorkerThread): Promise<void> {
@@ -247,7 +240,9 @@ export class WorkerPool {
     } catch (error) {
       if (!life.signal.aborted) throw error
       const { reason } = life.signal
-      if (reason instanceof HungThreadError) await this.#waitForEnd(worker, gone, reason)
+      // Before its rows are cleared a thread must have written to them for the last time.
+      if (reason instanceof HungThreadError && !(await endOrAbandon(gone)))
+        throw new StuckThreadError(worker.index, reason)
       throw reason
     } finally {
       this.#lives.delete(worker)
@@ -256,29 +251,13 @@ export class WorkerPool {
     }
   }
 
-  /** Threads that have done nothing for too long are ended, and so replaced. */
-  #endHung(): void {
-    for (const worker of this.#workers) {
-      const silentTicks = worker.countSilence()
-      const life = this.#lives.get(worker)
-      const limit = worker.isServing ? this.#hangTicks : this.#hangTicks * LOADING_FACTOR
-      if (silentTicks < limit || life === undefined || life.signal.aborted) continue
-      const silentMs = silentTicks * PULSE_TICK_MS
-      this.#options.log.error({ worker: worker.index, silent_ms: silentMs }, 'worker thread hangs')
-      worker.countHang()
-      life.abort(new HungThreadError(silentMs))
-    }
-  }
-
-  /**
-   * Before its rows are cleared a thread must have written to them for the last time. One that cannot be ended keeps its
-   * clients hanging and its memory, and even the end of the process would wait for it.
-   * @param gone settles when nothing is left of the thread
-   */
-  async #waitForEnd(worker: WorkerThread, gone: Promise<unknown>, cause: HungThreadError): Promise<void> {
-    if (await endsInTime(gone)) return
-    abandonThreads()
-    throw new StuckThreadError(worker.index, cause)
+  /** A thread that has done nothing for too long is ended, and so replaced. */
+  #endHung(worker: WorkerThread, silentMs: number): void {
+    const life = this.#lives.get(worker)
+    if (life === undefined || life.signal.aborted) return
+    this.#options.log.error({ worker: worker.index, silent_ms: silentMs }, 'worker thread hangs')
+    worker.countHang()
+    life.abort(new HungThreadError(silentMs))
   }
 
   async #mourn(worker: WorkerThread, error: unknown): Promise<void> {
