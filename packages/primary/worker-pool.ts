@@ -212,9 +212,9 @@ export class WorkerPool {
       try {
         await this.#run(worker)
       } catch (error) {
-        if (this.#isStopping) return
-        if (error instanceof StuckThreadError) throw error
-        await this.#mourn(worker, error)
+        if (this.#destroyed !== null) return // by us
+        if (!(error instanceof StuckThreadError)) await this.#mourn(worker, error)
+        else if (!this.#isStopping) throw error
       }
     }
   }
@@ -263,15 +263,19 @@ export class WorkerPool {
   async #mourn(worker: WorkerThread, error: unknown): Promise<void> {
     const { log, onDeath } = this.#options
     onDeath(worker.index)
+    const reason = error instanceof Error ? error.message : String(error)
+    if (this.#isStopping) {
+      log.error({ worker: worker.index, error: reason }, 'worker thread died') // and nobody takes its place
+      return
+    }
     worker.countRestart()
     const nowMs = performance.now()
     this.#deathsMs.push(nowMs)
     while (nowMs - this.#deathsMs[0]! > 60_000) this.#deathsMs.shift()
     const deaths = this.#deathsMs.length
-    const reason = error instanceof Error ? error.message : String(error)
     log.error({ worker: worker.index, error: reason, deaths_last_minute: deaths }, 'worker thread died')
     if (deaths >= MAX_DEATHS_PER_MINUTE) {
-      this.#isStopping = true // the deaths of the others are no news any more
+      this.#isStopping = true
       throw new BugError(`${deaths} worker threads died within a minute, the last one of: ${reason}`, {
         cause: error,
       })

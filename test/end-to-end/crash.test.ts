@@ -357,6 +357,7 @@ test('a thread that dies while the proxy drains does not hold up its stop', opti
   clients[1]!.destroy()
   await stopped
   await proxy.running.finished
+  assert.equal(proxy.logLines().filter(({ message }) => message === 'worker thread died').length, 1)
   await stop()
 })
 
