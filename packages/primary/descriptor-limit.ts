@@ -6,13 +6,18 @@ const DESCRIPTORS_PER_CONNECTION = 2
 /** Listeners, pipes, files and the two HTTP servers. */
 const DESCRIPTORS_BESIDE = 100
 
-/** Say at the start when the process may run out of descriptors before `concurrency` is reached (decision O12). */
+/** Open files that the process may come to have (decision O12). */
+export function countNeededDescriptors(concurrency: number): number {
+  return DESCRIPTORS_PER_CONNECTION * concurrency + DESCRIPTORS_BESIDE
+}
+
+/** Say at the start when the process may run out of descriptors before `concurrency` is reached. */
 export function warnAboutDescriptors(
   concurrency: number,
   log: Logger,
   limit: number = readDescriptorLimit(),
 ): void {
-  const needed = DESCRIPTORS_PER_CONNECTION * concurrency + DESCRIPTORS_BESIDE
+  const needed = countNeededDescriptors(concurrency)
   if (limit >= needed) return
   log.warn(
     { limit, needed },

@@ -1,4 +1,4 @@
-import ipaddr from 'ipaddr.js'
+import { normalizeIp } from '#primary/config/address'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import { type HostResolver, Resolver } from '#shared/dial/resolver'
@@ -33,8 +33,8 @@ async function compare(
     log.warn({ hostname, error }, 'SNI-DNS check: cannot resolve secret hostname')
     return
   }
-  const addresses = new Set(resolved.map(canonicalize))
-  const matches = (ip: string | null): boolean => ip === null || addresses.has(canonicalize(ip))
+  const addresses = new Set(resolved.map(normalizeIp))
+  const matches = (ip: string | null): boolean => ip === null || addresses.has(normalizeIp(ip))
   if (matches(publicIpv4) && matches(publicIpv6)) return
   log.warn(
     {
@@ -46,9 +46,4 @@ async function compare(
     },
     'SNI-DNS mismatch',
   )
-}
-
-/** One spelling per address. */
-function canonicalize(address: string): string {
-  return ipaddr.isValid(address) ? ipaddr.process(address).toNormalizedString() : address
 }

@@ -146,6 +146,11 @@ export function canonicalizeIp(ip: string): string {
   return isIPv6(ip) ? ipaddr.parse(ip).toString() : ip
 }
 
+/** One spelling for each address, an IPv4 address in the clothes of the other family among them; what is none stays. */
+export function normalizeIp(address: string): string {
+  return ipaddr.isValid(address) ? ipaddr.process(address).toNormalizedString() : address
+}
+
 /** Whether only this machine can reach the address. */
 export function isLoopback(ip: string): boolean {
   return ipaddr.process(ip).range() === 'loopback'

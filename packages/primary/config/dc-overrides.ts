@@ -3,9 +3,10 @@ import type { ConfigProblem } from '#shared/errors'
 
 import { decodeHostPorts } from './address.ts'
 import type { TomlTable } from './decoders.ts'
-import { describeValue, formatPath } from './describe.ts'
+import { describeValue } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import { GLOBAL_KEYS } from './match-keys.ts'
+import { locate } from './place.ts'
 
 /** A data centre travels as a signed 16-bit integer whose sign tells media from other traffic (wire.md §5). */
 const MAX_DC = 32_767
@@ -19,8 +20,7 @@ export function collectDcOverrides(
   const problems: ConfigProblem[] = []
   for (const [name, value] of Object.entries(section)) {
     const path = ['dc', name]
-    const line = lines.find(path)
-    const at = { path: formatPath(path), ...(line === undefined ? {} : { line }) }
+    const at = locate(path, lines)
     const decoded = decodeHostPorts(value)
     if (GLOBAL_KEYS.has(name.toLowerCase()))
       problems.push({ ...at, expected: `${name} is a global key: move it above the first [section]` })

@@ -3,9 +3,10 @@ import type { DcTable } from '#shared/dc'
 import type { ConfigProblem } from '#shared/errors'
 
 import type { TomlTable } from './decoders.ts'
-import { describeSecretValue, formatPath } from './describe.ts'
+import { describeSecretValue } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import { GLOBAL_KEYS } from './match-keys.ts'
+import { locate } from './place.ts'
 import { decodeRoute } from './upstream-proxy.ts'
 import type { ConfigWarning } from './warning.ts'
 
@@ -21,8 +22,7 @@ export function collectDcRoutes(
   const known = Object.keys(dcs)
   for (const [name, value] of Object.entries(section)) {
     const path = ['dc-routes', name]
-    const line = lines.find(path)
-    const at = { path: formatPath(path), ...(line === undefined ? {} : { line }) }
+    const at = locate(path, lines)
     const decoded = decodeRoute(value)
     if (GLOBAL_KEYS.has(name.toLowerCase()))
       problems.push({ ...at, expected: `${name} is a global key: move it above the first [section]` })

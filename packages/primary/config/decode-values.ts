@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util'
 
 import type { ConfigProblem } from '#shared/errors'
 
-import { describeSecretValue, describeValue, formatPath } from './describe.ts'
+import { describeSecretValue, describeValue } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import type { MatchedKeys } from './match-keys.ts'
+import { locate, type Place } from './place.ts'
 import { CONFIG_KEYS, type ConfigKey, type DecodedValues, SCHEMA } from './schema.ts'
 import type { SchemaRow } from './schema-row.ts'
 import type { ConfigWarning } from './warning.ts'
@@ -19,9 +20,6 @@ export interface DecodedKeys {
   readonly problems: readonly ConfigProblem[]
   readonly warnings: readonly ConfigWarning[]
 }
-
-/** Where a problem is, for its report. */
-export type Place = Pick<ConfigProblem, 'path' | 'line'>
 
 /** The value of every key by its row of the schema, with everything that there is to say of them. */
 export function decodeValues(matched: MatchedKeys, lines: KeyLines): DecodedKeys {
@@ -52,11 +50,6 @@ export function decodeValues(matched: MatchedKeys, lines: KeyLines): DecodedKeys
   }
   // Each value came from the row of its own key, a relation that does not survive the loop.
   return { values: values as DecodedValues, given, failed, problems, warnings }
-}
-
-export function locate(path: readonly string[], lines: KeyLines): Place {
-  const line = lines.find(path)
-  return { path: formatPath(path), ...(line === undefined ? {} : { line }) }
 }
 
 /** What has to be said of a key because somebody relies on it. */

@@ -1,7 +1,7 @@
 import type { UserConfig } from '#shared/config'
 
 import { isLoopback } from './address.ts'
-import type { Place } from './decode-values.ts'
+import type { Place } from './place.ts'
 import type { ConfigKey, DecodedValues } from './schema.ts'
 import type { ConfigWarning } from './warning.ts'
 

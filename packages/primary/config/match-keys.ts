@@ -1,9 +1,10 @@
 import type { ConfigProblem } from '#shared/errors'
 
 import { isTable, type TomlTable } from './decoders.ts'
-import { describeValue, formatPath } from './describe.ts'
+import { describeValue } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import { findNearest } from './nearest.ts'
+import { locate } from './place.ts'
 import { CONFIG_KEYS, type ConfigKey } from './schema.ts'
 import type { ConfigWarning } from './warning.ts'
 
@@ -58,8 +59,7 @@ export function matchKeys(file: TomlTable, lines: KeyLines): MatchedKeys {
   }
 
   function report(path: readonly string[], expected: string): ConfigProblem {
-    const line = lines.find(path)
-    return { path: formatPath(path), ...(line === undefined ? {} : { line }), expected }
+    return { ...locate(path, lines), expected }
   }
 }
 

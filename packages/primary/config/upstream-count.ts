@@ -1,7 +1,7 @@
 import type { ConfigProblem } from '#shared/errors'
 import { countUpstreams, MAX_PROXIES } from '#shared/dial/upstream-state'
 
-import type { Place } from './decode-values.ts'
+import type { Place } from './place.ts'
 import type { ConfigValues } from './schema.ts'
 
 /**

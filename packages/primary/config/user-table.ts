@@ -4,10 +4,11 @@ import { maskSecret } from '#shared/secret'
 
 import { decodeByteSize, formatByteSize } from './byte-size.ts'
 import { decodeOneOf, type Decoder, fail, type TomlTable } from './decoders.ts'
-import { describeValue, formatPath } from './describe.ts'
+import { describeValue } from './describe.ts'
 import { REFUSE_ACTION } from './formats.ts'
 import type { KeyLines } from './key-lines.ts'
 import { findNearest } from './nearest.ts'
+import { locate } from './place.ts'
 import type { Shown } from './schema-row.ts'
 import type { ConfigWarning } from './warning.ts'
 
@@ -54,10 +55,10 @@ export function readUserTable(path: readonly string[], table: TomlTable, lines: 
     const at = [...path, written]
     const key = USER_KEYS.find((known) => known === written.toLowerCase())
     if (key === undefined)
-      warnings.push({ kind: 'unknown', ...placeOf(at, lines), expected: explainUnknown(written) })
+      warnings.push({ kind: 'unknown', ...locate(at, lines), expected: explainUnknown(written) })
     else if (found.has(key))
       problems.push({
-        ...placeOf(at, lines),
+        ...locate(at, lines),
         expected: `expected only one ${key}: letter case makes no other key`,
       })
     else found.set(key, { path: at, value })
@@ -71,7 +72,7 @@ export function readUserTable(path: readonly string[], table: TomlTable, lines: 
     if (given !== undefined && !found.has('quota'))
       warnings.push({
         kind: 'no-effect',
-        ...placeOf(given.path, lines),
+        ...locate(given.path, lines),
         expected: 'has no effect without a quota',
       })
   }
@@ -87,7 +88,7 @@ export function readUserTable(path: readonly string[], table: TomlTable, lines: 
     const given = found.get(key)
     if (given === undefined) return undefined
     const decoded = decoder(given.value)
-    const place = { ...placeOf(given.path, lines), found: describeValue(given.value) }
+    const place = { ...locate(given.path, lines), found: describeValue(given.value) }
     if (!decoded.ok) {
       problems.push({ ...place, expected: decoded.expected })
       return undefined
@@ -103,11 +104,6 @@ export function showUser({ secrets, quota, overLimit }: UserConfig): Shown {
   if (quota === null) return secret
   const { limitBytes, period } = quota
   return { secret, quota: formatByteSize(limitBytes), 'quota-period': period, 'over-limit': overLimit }
-}
-
-function placeOf(path: readonly string[], lines: KeyLines): Pick<ConfigProblem, 'path' | 'line'> {
-  const line = lines.find(path)
-  return { path: formatPath(path), ...(line === undefined ? {} : { line }) }
 }
 
 function explainUnknown(written: string): string {

@@ -9,6 +9,7 @@ import { describeSecretValue, formatPath, SWAPPED_SECRET } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import { GLOBAL_KEYS } from './match-keys.ts'
 import { decodeSecrets, type SecretList } from './secrets.ts'
+import { locate } from './place.ts'
 import { NO_LIMITS, readUserTable } from './user-table.ts'
 import type { ConfigWarning } from './warning.ts'
 
@@ -40,7 +41,7 @@ export function collectUsers(section: TomlTable, single: SecretList | null, line
 
   for (const [name, value] of Object.entries(section)) {
     const path = ['secrets', name]
-    const at = { path: formatPath(path), ...lineOf(lines, path) }
+    const at = locate(path, lines)
     const globalKey = GLOBAL_KEYS.get(name.toLowerCase())
     const table = isTable(value) ? readUserTable(path, value, lines) : null
     const given = table === null ? value : table.secret
@@ -83,8 +84,7 @@ export function collectUsers(section: TomlTable, single: SecretList | null, line
   problems.push(...findSharedSecrets(users, lines))
   if (users.length > MAX_USERS)
     problems.push({
-      path: 'secrets',
-      ...lineOf(lines, ['secrets']),
+      ...locate(['secrets'], lines),
       found: `${users.length} users`,
       expected: `expected at most ${MAX_USERS}`,
     })
@@ -116,7 +116,7 @@ function findSharedSecrets(users: readonly UserConfig[], lines: KeyLines): Confi
       const path = ['secrets', user.name]
       const who = owner === user.name ? 'twice here' : `also that of ${formatPath(['secrets', owner])}`
       const expected = `the secret is ${who}: expected each key with one host only once`
-      problems.push({ path: formatPath(path), ...lineOf(lines, path), expected })
+      problems.push({ ...locate(path, lines), expected })
     }
   }
   return problems
@@ -125,9 +125,4 @@ function findSharedSecrets(users: readonly UserConfig[], lines: KeyLines): Confi
 /** As host names are compared in a ClientHello (decision W1). */
 function normalizeHost(host: string): string {
   return host.replace(/\.$/, '').toLowerCase()
-}
-
-function lineOf(lines: KeyLines, path: readonly string[]): { line?: number } {
-  const line = lines.find(path)
-  return line === undefined ? {} : { line }
 }

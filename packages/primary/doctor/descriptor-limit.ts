@@ -1,10 +1,6 @@
-import { readDescriptorLimit } from '#primary/descriptor-limit'
+import { countNeededDescriptors, readDescriptorLimit } from '#primary/descriptor-limit'
 
 import type { Check } from './check.ts'
-
-/** Both sockets of a relay, and 100 for listeners, pipes and files (decision O12). */
-const DESCRIPTORS_PER_CONNECTION = 2
-const DESCRIPTORS_BESIDE = 100
 
 /** @param limit of open files; Infinity where the system does not tell */
 export function checkDescriptorLimit(concurrency: number, limit: number = readDescriptorLimit()): Check {
@@ -13,7 +9,7 @@ export function checkDescriptorLimit(concurrency: number, limit: number = readDe
     title: 'Descriptor limit',
     timeoutMs: 1000,
     run: async () => {
-      const needed = DESCRIPTORS_PER_CONNECTION * concurrency + DESCRIPTORS_BESIDE
+      const needed = countNeededDescriptors(concurrency)
       const found = Number.isFinite(limit) ? `${limit} open files are allowed here` : 'the limit is not known'
       const text = `${found}, ${needed} are needed for concurrency ${concurrency}`
       if (limit >= needed) return { lines: [{ mark: 'ok', text }], advice: [] }

@@ -1,4 +1,4 @@
-import ipaddr from 'ipaddr.js'
+import { normalizeIp } from '#primary/config/address'
 
 import type { PublicIps } from '#primary/public-ip'
 import { DialError } from '#shared/errors'
@@ -44,8 +44,8 @@ async function compare(host: string, resolve: SniDnsOptions['resolve'], ips: Pub
     if (error instanceof DialError) return { mark: 'error', text: error.message }
     return { mark: 'error', text: `cannot resolve ${host}: ${String(error)}` }
   }
-  const ours = new Set([ips.ipv4, ips.ipv6].filter((ip) => ip !== null).map(canonicalize))
-  const match = resolved.find((address) => ours.has(canonicalize(address)))
+  const ours = new Set([ips.ipv4, ips.ipv6].filter((ip) => ip !== null).map(normalizeIp))
+  const match = resolved.find((address) => ours.has(normalizeIp(address)))
   if (match !== undefined) return { mark: 'ok', text: `${host} resolves to ${match}, our public address` }
   const list = resolved.map((address) => JSON.stringify(address)).join(', ')
   const [ipv4, ipv6] = [ips.ipv4 ?? '<not detected>', ips.ipv6 ?? '<not detected>']
@@ -62,9 +62,4 @@ function advise(lines: readonly CheckLine[]): string[] {
     'censors notice a host name that does not belong to the address: best is a domain of your own that points to this ' +
       'host, with secrets for it',
   ]
-}
-
-/** One spelling per address. */
-function canonicalize(address: string): string {
-  return ipaddr.isValid(address) ? ipaddr.process(address).toNormalizedString() : address
 }
