@@ -1,4 +1,5 @@
 import { QUOTA_PERIODS } from '#shared/config'
+import { endOf } from '../quota/period.ts'
 import type { QuotaUse } from '../quota/quota-use.ts'
 import { isCount, isRecord, parseTime } from './read-json.ts'
 
@@ -15,13 +16,14 @@ export function formatUse({ period, startMs, usedBytes }: QuotaUse): QuotaJson {
   return { period, start: new Date(startMs).toISOString(), used: usedBytes }
 }
 
-/** null for anything that `formatUse` has not written. */
+/** null for anything that `formatUse` has not written; the end of the period, too, is a time that there is. */
 export function parseUse(value: unknown): QuotaUse | null {
   if (!isRecord(value)) return null
   const { start, used } = value
   const period = QUOTA_PERIODS.find((known) => known === value['period'])
   const startMs = parseTime(start)
-  return period === undefined || startMs === undefined || !isCount(used)
-    ? null
-    : { period, startMs, usedBytes: used }
+  if (period === undefined || startMs === undefined || !isCount(used)) return null
+  const endMs = endOf(period, startMs)
+  if (endMs !== Infinity && Number.isNaN(new Date(endMs).getTime())) return null
+  return { period, startMs, usedBytes: used }
 }

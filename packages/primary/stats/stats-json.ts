@@ -63,7 +63,7 @@ function formatThrottle({ active, limit, caps }: ThrottleSnapshot): string {
 
 /** UTC, whole seconds. */
 function formatTime(unixMs: number): string {
-  return `"${new Date(unixMs).toISOString().slice(0, 19)}Z"`
+  return `"${new Date(unixMs).toISOString().slice(0, -'.000Z'.length)}Z"`
 }
 
 /** Of 10,000 users most were last seen in the same few seconds, and a time costs more than all the rest of a user. */

@@ -81,6 +81,9 @@ for (const text of [
   '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":null}]}',
   '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"year","start":"2026-01-01T00:00:00.000Z","used":1}}]}',
   '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"day","start":"soon","used":1}}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"day","start":"+275760-09-13T00:00:00.000Z","used":1}}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"week","start":"+275760-09-13T00:00:00.000Z","used":1}}]}',
+  '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"month","start":"+275760-09-13T00:00:00.000Z","used":1}}]}',
   '{"version":1,"users":[{"name":"a","bytes_in":1,"bytes_out":2,"last_seen":null,"quota":{"period":"day","start":"2026-01-01T00:00:00.000Z","used":-1}}]}',
 ]) {
   test(`not understood: ${text}`, () => {

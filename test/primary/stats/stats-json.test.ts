@@ -51,6 +51,12 @@ test('a clock that was set back shows no negative uptime', () => {
   )
 })
 
+test('a time that is far off, as of a clock that was wrong, is a time all the same', () => {
+  const users = [{ ...user('anna'), lastSeenMs: Date.UTC(12_026, 0, 2, 3, 4, 5, 678) }]
+  const body = formatStats({ startedAtMs, users, throttle: null }, startedAtMs)
+  assert.ok(body.includes('"last_seen":"+012026-01-02T03:04:05Z"'), body)
+})
+
 test('names that JSON or JavaScript treats specially come out as they are, in the order of their bytes', () => {
   const text = formatStats(
     {
