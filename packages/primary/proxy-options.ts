@@ -5,8 +5,6 @@ import type { Predecessor } from './upgrade/predecessor.ts'
 
 export interface ProxyOptions {
   readonly log: LogTarget
-  /** Ends the proxy at once when it fires. */
-  readonly signal?: AbortSignal
   /** Fires when a stop was asked for: the start waits for nothing any more. */
   readonly stopping?: AbortSignal
   /** Where downloaded IP lists may be kept over restarts, in place of the usual places. */

@@ -29,7 +29,6 @@ export async function startProxy(config: ProxyConfig, options: ProxyOptions): Pr
     await proxy.kill()
     throw error
   }
-  options.signal?.addEventListener('abort', () => void proxy.kill())
   return proxy
 }
 

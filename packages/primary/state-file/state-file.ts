@@ -107,33 +107,31 @@ export class StateFile {
 
   #queue(job: () => Promise<void>): Promise<void> {
     this.#pending += 1
-    this.#saving = this.#saving.then(job).finally(() => {
-      this.#pending -= 1
-    })
+    this.#saving = this.#saving
+      .then(job)
+      .catch((error: unknown) => this.#fail(error)) // else no job would ever follow
+      .finally(() => (this.#pending -= 1))
     return this.#saving
   }
 
   async #fold(read: ReadTotals, add: (drained: ReadonlyMap<string, Totals>) => void): Promise<void> {
     if (this.#timers.length === 0) return // closed in the meantime: the next owner takes them in
-    try {
-      const { path, log } = this.#options
-      const { files, totals } = await readDrained(path, this.#folded, log)
-      if (files.length === 0) return
-      const ids = files.map(({ id }) => id)
-      const before = this.#folded
-      // A crash in between does not count them twice, for their ids stand in the file with them, nor lose them.
-      this.#folded = new Set([...before, ...ids])
-      await this.#write(mergeTotals(read(), totals))
-      if (this.#isFailing) {
-        this.#folded = before
-        return
-      }
-      add(totals)
-      await removeDrained(files)
-      this.#folded = new Set(ids)
-    } catch (error) {
-      this.#fail(error)
+    const { path, log } = this.#options
+    const { files, totals } = await readDrained(path, this.#folded, log)
+    if (files.length === 0) return
+    const ids = files.map(({ id }) => id)
+    const before = this.#folded
+    const all = mergeTotals(read(), totals)
+    // A crash in between does not count them twice, for their ids stand in the file with them, nor lose them.
+    this.#folded = new Set([...before, ...ids])
+    await this.#write(all)
+    if (this.#isFailing) {
+      this.#folded = before
+      return
     }
+    add(totals)
+    await removeDrained(files)
+    this.#folded = new Set(ids)
   }
 
   async #write(totals: ReadonlyMap<string, Totals>): Promise<void> {

@@ -139,6 +139,18 @@ test('a save that fails is said once and counted each time; it goes on when it w
   assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(MORE))
 })
 
+test('totals that cannot be read once are saved the next time', async (t) => {
+  const fixture = prepare(t)
+  const file = await StateFile.open(fixture)
+  await file.save(() => {
+    throw new RangeError('a mistake of ours')
+  })
+  assert.equal(fixture.failures(), 1)
+  await file.save(() => ANNA)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(ANNA))
+  await file.close(() => MORE)
+})
+
 test('a full disk costs nothing that was saved before', async (t) => {
   const fixture = prepare(t)
   const file = await StateFile.open(fixture)
