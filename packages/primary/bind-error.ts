@@ -1,6 +1,7 @@
 import { getSystemErrorMessage } from 'node:util'
 import { formatHostPort, type HostPort } from '#shared/dc'
 import { OperatorError } from '#shared/errors'
+import { errorCode } from './error-code.ts'
 
 const FIRST_FREE_PORT = 1024
 
@@ -19,7 +20,7 @@ export function describeSystemError(cause: unknown): string {
 }
 
 function findHint(cause: unknown, { port }: HostPort): string | null {
-  switch (cause instanceof Error && 'code' in cause ? cause.code : undefined) {
+  switch (errorCode(cause)) {
     case 'EADDRINUSE':
       return 'end the program that listens there, or change bind-to'
     case 'EADDRNOTAVAIL':

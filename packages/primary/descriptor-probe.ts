@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { CounterRow } from '#shared/state/counters'
 import { slot } from '#shared/state/layout'
+import { errorCode } from './error-code.ts'
 
 const EXHAUSTED = slot('descriptors_exhausted')
 const LOG_INTERVAL_MS = 1000
@@ -52,7 +53,7 @@ export class DescriptorProbe {
       while (opened.length < FEW) opened.push(this.#open())
       return null
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+      const code = errorCode(error)
       return code === 'EMFILE' || code === 'ENFILE' ? code : null // a jail without /dev is no shortage
     } finally {
       for (const descriptor of opened) closeSync(descriptor)

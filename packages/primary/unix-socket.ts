@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { link, lstat, rename, unlink } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
 import { constants } from 'node:os'
+import { errorCode } from './error-code.ts'
 
 /**
  * Remove the socket file that a killed process has left behind: nobody could listen there again. A socket that somebody
@@ -40,7 +41,7 @@ export async function listenOnPath(server: Server, path: string): Promise<void> 
     await link(bound, path)
   } catch (error) {
     server.close()
-    const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST'
+    const isThere = errorCode(error) === 'EEXIST'
     throw isThere ? Object.assign(new Error('address already in use'), ADDRESS_IN_USE) : error
   }
   await unlink(bound)
@@ -66,7 +67,7 @@ async function isServed(path: string): Promise<boolean> {
     return true
   } catch (error) {
     // Whoever may not connect cannot tell, and leaves it alone.
-    return !(error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED')
+    return errorCode(error) !== 'ECONNREFUSED'
   } finally {
     socket.destroy()
   }

@@ -6,6 +6,7 @@ import { OperatorError } from '#shared/errors'
 
 import { buildQrPng } from './qr-png.ts'
 import { buildQrSvg } from './qr-svg.ts'
+import { errorCode } from '#primary/error-code'
 
 /** The image holds a secret: nobody but its owner reads it. */
 const OWNER_ONLY = 0o600
@@ -31,7 +32,7 @@ export async function writeQrFile(path: string, text: string): Promise<void> {
   try {
     await writeFile(path, image, { mode: OWNER_ONLY })
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    throw new OperatorError(`cannot write ${path}: ${String(code ?? error)}`, { cause: error })
+    const code = errorCode(error)
+    throw new OperatorError(`cannot write ${path}: ${code || String(error)}`, { cause: error })
   }
 }

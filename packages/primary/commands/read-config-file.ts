@@ -8,6 +8,7 @@ import type { ConfigWarning } from '#primary/config/warning'
 import { formatConfigError, UsageError } from '#primary/exit'
 import { type Exposure, findExposure, ownUid } from '#primary/file-exposure'
 import { ConfigError, OperatorError } from '#shared/errors'
+import { errorCode } from '#primary/error-code'
 
 export interface ConfigFile extends ReadConfig {
   /** Absolute. */
@@ -59,7 +60,7 @@ function warnOfMode(path: string, { others, mode }: Exposure, holdsSecret: boole
 }
 
 function explainUnreadable(path: string, error: unknown): Error {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const code = errorCode(error)
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
@@ -69,6 +70,6 @@ function explainUnreadable(path: string, error: unknown): Error {
     case 'EACCES':
       return new OperatorError(`cannot read config file ${path}: permission denied`, { cause: error })
     default:
-      return new OperatorError(`cannot read config file ${path}: ${String(code ?? error)}`, { cause: error })
+      return new OperatorError(`cannot read config file ${path}: ${code || String(error)}`, { cause: error })
   }
 }

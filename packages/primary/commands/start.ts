@@ -8,6 +8,7 @@ import { buildFirstConfig } from './first-config.ts'
 import { findLocalIpv4, formatLinks } from './links.ts'
 import { readConfigFile } from './read-config-file.ts'
 import { serve } from './serve.ts'
+import { errorCode } from '#primary/error-code'
 
 const CONFIG_PATH = 'config.toml'
 /** The file holds keys: nobody but its owner reads it. */
@@ -36,10 +37,10 @@ async function createFirstConfig(): Promise<boolean> {
     await writeFile(CONFIG_PATH, buildFirstConfig(), { flag: 'wx', mode: OWNER_ONLY })
     return true
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const code = errorCode(error)
     if (code === 'EEXIST') return false
     throw new OperatorError(
-      `cannot create ${CONFIG_PATH} in this directory (${String(code ?? error)}): change to one you may write to, ` +
+      `cannot create ${CONFIG_PATH} in this directory (${code || String(error)}): change to one you may write to, ` +
         'or name a file: mtg-multi run <config-path>',
       { cause: error },
     )

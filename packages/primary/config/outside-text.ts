@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { type Decoded, fail } from './decoders.ts'
 import { describeValue } from './describe.ts'
 import { describeLocation } from './location.ts'
+import { errorCode } from '../error-code.ts'
 
 /** No secret and no token comes near it; a log file given by mistake does. */
 const MAX_FILE_BYTES = 4096
@@ -56,7 +57,7 @@ function readFile(path: string): Decoded<string> {
 }
 
 function describeErrno(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = errorCode(error)
   return code === 'ENOENT' ? 'there is none' : code
 }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { MAX_PATH_BYTES, removeStaleSocket } from '#primary/unix-socket'
+import { errorCode } from '../error-code.ts'
 
 /**
  * One owner for a file (decision O11): the owner listens on a UNIX socket beside it. The kernel ends that with the
@@ -28,7 +29,7 @@ export class OwnerLock {
       await once(server, 'listening')
       return new OwnerLock(server)
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return null
+      if (errorCode(error) === 'EADDRINUSE') return null
       throw error
     }
   }

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { OperatorError } from '#shared/errors'
+import { errorCode } from '../error-code.ts'
 
 /** MAX_USERS users have about 20 MB; what is larger is not ours. */
 const MAX_FILE_BYTES = 128 * 1024 * 1024
@@ -17,7 +18,7 @@ export async function readSmallFile(path: string): Promise<{ text: string; stats
       throw new OperatorError(`${path} is not a regular file: name another one, or remove it`)
     return { stats, text: stats.size > MAX_FILE_BYTES ? '' : await readFile(path, 'utf8') }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    if (errorCode(error) === 'ENOENT') return null
     throw error
   }
 }

@@ -1,5 +1,6 @@
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { errorCode } from '../error-code.ts'
 
 /** Names of users stand in it. */
 const OWNER_ONLY = 0o600
@@ -38,6 +39,6 @@ async function sync(file: FileHandle): Promise<void> {
   try {
     await file.sync()
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_ACCESS_DENIED')) throw error
+    if (errorCode(error) !== 'ERR_ACCESS_DENIED') throw error
   }
 }
