@@ -32,13 +32,13 @@ export function relaySession(
   const { slots } = thread.sockets
   const relay = connection.bind('relaying', socket)
   const index = thread.dcAddressIndex(dc, address)
-  connection.raise(dcSlot('telegram_connections', index))
+  connection.holdings.raise(dcSlot('telegram_connections', index))
   const meters = createMeters(connection, index)
 
   const { fastMode } = connection.config.performance
   const greeting = greetDc(dc, randomBytes, fastMode ? session.downKey : null, thread.ciphers)
-  const up = { from: session.up, to: connection.hold(greeting.up) }
-  const open = (key: CtrKey): CtrStream => connection.hold(thread.ciphers.open(key))
+  const up = { from: session.up, to: connection.holdings.hold(greeting.up) }
+  const open = (key: CtrKey): CtrStream => connection.holdings.hold(thread.ciphers.open(key))
   const down = fastMode ? null : { from: open(greeting.downKey), to: open(session.downKey) }
   socket.write(greeting.wire)
   const early = input.takeEarly()
