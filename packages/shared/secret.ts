@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 
 /** First byte of a fake-TLS secret (wire.md §1). */
 const FAKE_TLS_TAG = 0xee
-export const SECRET_KEY_BYTES = 16
+const SECRET_KEY_BYTES = 16
 /** TDLib cuts longer host names. */
 export const MAX_SECRET_HOST_BYTES = 182
 
