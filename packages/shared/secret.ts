@@ -67,10 +67,12 @@ function secretBytes(secret: Secret): Buffer {
   return Buffer.concat([Buffer.of(FAKE_TLS_TAG), secret.key, Buffer.from(secret.host, 'latin1')])
 }
 
+/** As in a link, the longer way. */
 export function formatSecretHex(secret: Secret): string {
   return secretBytes(secret).toString('hex')
 }
 
+/** As in a link, the shorter way: URL-safe, without padding. */
 export function formatSecretBase64(secret: Secret): string {
   return secretBytes(secret).toString('base64url')
 }

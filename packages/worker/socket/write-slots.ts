@@ -1,5 +1,4 @@
-/** Hot: buffers to write from, given back when the kernel has taken their bytes. */
-
+// hot: one slot per write
 /**
  * Most reads fall into one of these sizes, which leave room for the headers of records: 17 KiB are one full record. A slow
  * peer pins no more than four times what it was sent.
@@ -8,7 +7,7 @@ const SLOT_SIZES = [272, 1088, 4352, 17 * 1024, 66 * 1024, 130 * 1024, 258 * 102
 /** Free slots kept per size; more is garbage, so that a burst's memory is given back. */
 const MAX_FREE_SLOTS = 64
 
-/** Slots of one thread. */
+/** Buffers to write from, given back when the kernel has taken their bytes; of one thread. */
 export class WriteSlots {
   readonly #free: Buffer[][]
 
@@ -33,6 +32,7 @@ export class WriteSlots {
     return smaller
   }
 
+  /** Nobody uses it any more. Memory of any other size is left to the collector. */
   giveBack(slot: Buffer): void {
     for (let i = 0; i < SLOT_SIZES.length; i++) {
       if (slot.length !== SLOT_SIZES[i]) continue
