@@ -26,6 +26,7 @@ export interface RangeCells {
   readonly v6Lasts: Uint32Array
 }
 
+/** Memory for so many ranges, to be filled by way of `openRangeCells`. */
 export function createRangesMemory(counts: RangeCounts): SharedArrayBuffer {
   const cells = HEADER_CELLS + 2 * counts.v4 + 2 * WORDS * counts.v6
   const memory = new SharedArrayBuffer(cells * Uint32Array.BYTES_PER_ELEMENT)
@@ -33,6 +34,7 @@ export function createRangesMemory(counts: RangeCounts): SharedArrayBuffer {
   return memory
 }
 
+/** Where each part of the memory is. */
 export function openRangeCells(memory: SharedArrayBuffer): RangeCells {
   const cells = new Uint32Array(memory)
   const [v4 = 0, v6 = 0] = cells

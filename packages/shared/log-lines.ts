@@ -45,6 +45,10 @@ export class LineStream {
   #keep(bytes: Buffer): void {
     this.#backlog.push(bytes)
     this.#backlogBytes += bytes.length
+    this.#tryLater()
+  }
+
+  #tryLater(): void {
     if (this.#waitsForRetry) return
     this.#waitsForRetry = true
     setTimeout(() => this.#tryAgain(), RETRY_MS).unref()
@@ -52,7 +56,7 @@ export class LineStream {
 
   #tryAgain(): void {
     this.#waitsForRetry = false
-    if (!this.#writeBacklog()) this.#keep(Buffer.alloc(0)) // until it works, or the process ends
+    if (!this.#writeBacklog()) this.#tryLater() // until it works, or the process ends
   }
 
   /** True when nothing stands before the next line. */

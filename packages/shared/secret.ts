@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 
 /** First byte of a fake-TLS secret (wire.md §1). */
 const FAKE_TLS_TAG = 0xee
-export const SECRET_KEY_BYTES = 16
+const SECRET_KEY_BYTES = 16
 /** TDLib cuts longer host names. */
 export const MAX_SECRET_HOST_BYTES = 182
 
@@ -67,10 +67,12 @@ function secretBytes(secret: Secret): Buffer {
   return Buffer.concat([Buffer.of(FAKE_TLS_TAG), secret.key, Buffer.from(secret.host, 'latin1')])
 }
 
+/** As in a link, the longer way. */
 export function formatSecretHex(secret: Secret): string {
   return secretBytes(secret).toString('hex')
 }
 
+/** As in a link, the shorter way: URL-safe, without padding. */
 export function formatSecretBase64(secret: Secret): string {
   return secretBytes(secret).toString('base64url')
 }

@@ -17,7 +17,7 @@ export function admitUser(connection: Connection, userKey: UserKey): void {
       verdict === 'quota' ? (['quota', overLimit] as const) : (['refused', config.throttle.action] as const)
     throw new HandshakeError(code, `${name} is refused: ${verdict}`, userKey.host, action)
   }
-  connection.borrow(() => users.leave(slot))
+  connection.holdings.borrow(() => users.leave(slot))
   connection.authenticate(userKey)
   users.account(slot).lastSeenMs = clock.unixMs
   thread.arrivals.reportUser(peer, slot)

@@ -11,8 +11,8 @@ import type { UserKey } from './fake-tls/host-keys.ts'
 import { findUser } from './find-user.ts'
 import { HandshakeInput } from './handshake-input.ts'
 import type { HandshakePlace } from './handshake-place.ts'
+import { Holdings } from './holdings.ts'
 import { learnClient } from './learn-client.ts'
-import type { CtrStream } from './obfuscated2/ctr-stream.ts'
 import type { ClientSession } from './obfuscated2/handshake.ts'
 import { openSession } from './open-session.ts'
 import { familyOf, type Peer } from './peer.ts'
@@ -57,14 +57,13 @@ export class Connection implements RelayEvents {
   readonly log: StreamLog
   /** Where the fronting site is dialled for this peer; null while nobody needs to. */
   visit: SiteVisit | null
+  /** What the stages take until close. */
+  readonly holdings: Holdings
   /** Left when the handshake is finished, or will never be. */
   readonly handshakePlace: HandshakePlace
   /** null once the relay has what came in. */
   #input: HandshakeInput | null
   readonly #startedMs: number
-  /** Gauges to lower, and what else the stages took, to be given back at close. */
-  readonly #raised: number[]
-  readonly #borrowed: (() => void)[]
   #stage: Stage
   #idleMs: number
   #far: ByteSocket | null
@@ -82,11 +81,10 @@ export class Connection implements RelayEvents {
     this.#startedMs = performance.now()
     this.tally = { up: 0, down: 0, lastActiveMs: thread.clock.monotonicMs }
     this.visit = null
+    this.holdings = new Holdings(thread.counters)
     this.handshakePlace = place
     this.#input = null
     this.log = new StreamLog(thread.log, peer.address)
-    this.#raised = []
-    this.#borrowed = []
     this.#stage = 'hello'
     this.#idleMs = this.config.network.timeout.idleMs
     this.#far = null
@@ -99,7 +97,7 @@ export class Connection implements RelayEvents {
   async run(): Promise<void> {
     const input = new HandshakeInput(this.client, (how) => this.#left(how))
     this.#input = input
-    this.raise(CLIENTS[this.family])
+    this.holdings.raise(CLIENTS[this.family])
     try {
       if (this.#peer.isProxied) await learnClient(this, input)
       this.log.debug('Stream has been started')
@@ -127,9 +125,9 @@ export class Connection implements RelayEvents {
 
   /** Somebody else than the other end of the socket: who a PROXY header said. */
   setPeer(peer: Peer): void {
-    this.#lower(CLIENTS[this.family])
+    this.holdings.lower(CLIENTS[this.family])
     this.#peer = peer
-    this.raise(CLIENTS[this.family])
+    this.holdings.raise(CLIENTS[this.family])
     this.log.setClientIp(peer.address)
   }
 
@@ -213,24 +211,6 @@ export class Connection implements RelayEvents {
     this.#stage = stage
   }
 
-  /** Hold something until the connection closes; given back at once when it has closed meanwhile. */
-  borrow(giveBack: () => void): void {
-    if (this.#stage === 'closed') giveBack()
-    else this.#borrowed.push(giveBack)
-  }
-
-  /** Close a cipher stream with the connection. */
-  hold(stream: CtrStream): CtrStream {
-    this.borrow(() => stream.close())
-    return stream
-  }
-
-  /** Raise a gauge until the connection closes. */
-  raise(gauge: number): void {
-    this.thread.counters.add(gauge, 1)
-    this.#raised.push(gauge)
-  }
-
   /** Bind the client to what was dialled for it; the caller starts the relay. */
   bind(stage: 'relaying' | 'fronting', far: ByteSocket): Relay {
     if (this.#stage === 'closed') far.destroy()
@@ -273,15 +253,9 @@ export class Connection implements RelayEvents {
     else this.thread.dismiss(this.client)
     this.#far?.destroy()
     this.handshakePlace.leave()
-    for (const gauge of this.#raised) this.thread.counters.add(gauge, -1)
-    for (const giveBack of this.#borrowed) giveBack()
+    this.holdings.giveBackAll()
     this.thread.forget(this)
     if (this.log.isEnabled) this.#logEnd(stage, reason)
-  }
-
-  #lower(gauge: number): void {
-    this.thread.counters.add(gauge, -1)
-    this.#raised.splice(this.#raised.indexOf(gauge), 1)
   }
 
   #logEnd(stage: Stage, reason: string): void {

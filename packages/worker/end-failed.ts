@@ -1,5 +1,6 @@
 import { BugError, DialError, HandshakeError, ProxyHeaderError } from '#shared/errors'
 import type { Connection } from './connection.ts'
+import { countHandshake } from './count-handshake.ts'
 import { front } from './domain-fronting/front.ts'
 import { countProxyHeader } from './learn-client.ts'
 
@@ -16,7 +17,7 @@ export async function endFailed(connection: Connection, error: unknown): Promise
     return connection.close(`proxy protocol: ${error.code}`)
   }
   if (error instanceof HandshakeError) {
-    thread.countHandshake(error.code)
+    countHandshake(thread.counters, error.code)
     log.debug(describe(connection, error), { error: error.message })
     // To whoever fails before we have answered a byte we are the site, unless it is a user whom a limit refuses.
     if (stage === 'hello' && error.action === 'front') return front(connection, error)

@@ -51,6 +51,7 @@ export async function learnClient(connection: Connection, input: HandshakeInput)
   connection.enter('hello')
 }
 
+/** What a connection began with that has to begin with a PROXY header. */
 export function countProxyHeader(thread: Thread, outcome: Outcome): void {
   thread.counters.add(OUTCOMES[outcome], 1)
 }

@@ -1,5 +1,6 @@
 import { HandshakeError } from '#shared/errors'
 import type { Connection } from './connection.ts'
+import { countHandshake } from './count-handshake.ts'
 import type { UserKey } from './fake-tls/host-keys.ts'
 import type { HandshakeInput } from './handshake-input.ts'
 import { acceptClientFrame, type ClientSession } from './obfuscated2/handshake.ts'
@@ -17,8 +18,8 @@ export async function openSession(
   const accepted = acceptClientFrame(await input.readFrame(), userKey.key, connection.thread.ciphers)
   if (!accepted.ok)
     throw new HandshakeError(accepted.code, 'not the frame of a padded intermediate transport')
-  connection.hold(accepted.session.up)
+  connection.holdings.hold(accepted.session.up)
   connection.handshakePlace.leave()
-  connection.thread.countHandshake('ok')
+  countHandshake(connection.thread.counters, 'ok')
   return accepted.session
 }

@@ -12,6 +12,7 @@ export interface Peer {
   readonly hintedBy: 'primary' | 'thread'
 }
 
+/** The `ip_family` label of what is counted for the peer. */
 export function familyOf({ address }: Peer): 'ipv4' | 'ipv6' {
   return address.includes(':') ? 'ipv6' : 'ipv4'
 }

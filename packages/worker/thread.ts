@@ -4,23 +4,21 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import type { ProxyConfig } from '#shared/config'
 import type { DcAddress, HostPort } from '#shared/dc'
-import { HANDSHAKE_CODES, type HandshakeCode } from '#shared/errors'
 import { Farewells } from '#shared/farewells'
 import { IpFilter, type IpFilterValues } from '#shared/ip-filter'
 import { createLogger } from '#shared/logger'
 import { countDnsIn } from '#shared/state/dns-counter'
-
 import { CounterRow, leavePlace, takePlace } from '#shared/state/counters'
 import { Handshakes } from '#shared/state/handshakes'
 import { HistogramRow } from '#shared/state/histogram'
 import type { SocketHandle } from '#shared/socket-handle'
-import { MAX_DC_ADDRESSES, slot } from '#shared/state/layout'
+import { MAX_DC_ADDRESSES } from '#shared/state/layout'
 import { ReplaySet } from '#shared/state/replay-set'
 import { UserRows } from '#shared/state/user-rows'
 import type { TrafficProfile } from '#shared/traffic-profile'
 import type { ReloadValues, WorkerBoot, WorkerControl } from '#shared/worker-control'
 import { Arrivals } from './arrivals.ts'
-import { Clock, TICK_MS } from './clock.ts'
+import { Clock } from './clock.ts'
 import { Connection } from './connection.ts'
 import { Connections } from './connections.ts'
 import { Dialers } from './dialers.ts'
@@ -29,28 +27,14 @@ import { HelloCheck } from './fake-tls/hello-check.ts'
 import { PublicValues } from './fake-tls/public-values.ts'
 import { SearchQueue } from './fake-tls/search-queue.ts'
 import { HandshakePlace } from './handshake-place.ts'
+import { Housekeeping } from './housekeeping.ts'
 import type { KeySearch } from './key-search/key-search.ts'
-import { LoopMeter } from './loop-meter.ts'
 import type { Ciphers } from './obfuscated2/ctr-stream.ts'
 import type { Peer } from './peer.ts'
 import type { ByteSocket } from './socket/byte-socket.ts'
 import { Sockets, type Abilities } from './socket/sockets.ts'
 import { TrustedNetworks } from './trusted-networks.ts'
 import { Warnings } from './warnings.ts'
-
-const CIPHER_STREAMS = {
-  node: slot('cipher_streams', { cipher: 'node' }),
-  native: slot('cipher_streams', { cipher: 'native' }),
-} as const
-
-/** Deadlines are counted in seconds: every fourth tick looks at them. */
-const TICKS_PER_SWEEP = 4
-
-type Outcome = 'ok' | HandshakeCode
-// fromEntries forgets which keys it was given.
-const HANDSHAKES = Object.fromEntries(
-  ['ok', ...HANDSHAKE_CODES].map((outcome) => [outcome, slot('handshakes', { outcome })]),
-) as Record<Outcome, number>
 
 /** What was found out about this Node and this machine before the thread began. */
 export interface ThreadAbilities extends Abilities {
@@ -78,16 +62,14 @@ export class Thread implements WorkerControl {
   readonly paceTimer: PaceTimer
   readonly publicValues: PublicValues
   readonly #boot: WorkerBoot
-  readonly #loopMeter: LoopMeter
   readonly #connections: Connections
   readonly #farewells: Farewells
+  readonly #housekeeping: Housekeeping
   #dcAddressIndex: ReadonlyMap<string, number>
   readonly #onDrained: () => void
   #config: ProxyConfig
   #trustedProxies: TrustedNetworks
   #profile: TrafficProfile
-  #ticks: number
-  #timer: NodeJS.Timeout | null
   /** Hand-offs that must have come in before the thread may finish, or null while it serves. */
   #drainAfter: number | null
 
@@ -102,7 +84,6 @@ export class Thread implements WorkerControl {
     this.clock = new Clock()
     this.warnings = new Warnings(this.log, this.clock)
     this.counters = new CounterRow(boot.counters, boot.thread)
-    this.#loopMeter = new LoopMeter(this.counters)
     this.histograms = new HistogramRow(boot.histograms, boot.thread)
     this.users = new UserRows(boot.ledger, boot.thread, (user) =>
       // Behind the chunk that is relayed at the moment, and before the next one of anybody.
@@ -136,26 +117,24 @@ export class Thread implements WorkerControl {
     this.#connections = new Connections()
     this.#dcAddressIndex = indexAddresses(boot.routing.dcAddresses)
     this.#farewells = new Farewells()
+    this.#housekeeping = new Housekeeping(this, this.#connections, this.#farewells)
     this.#onDrained = onDrained
     this.#config = config
     this.#trustedProxies = new TrustedNetworks(config.proxyProtocolTrusted)
     this.#profile = boot.profile
-    this.#ticks = 0
-    this.#timer = null
     this.#drainAfter = null
   }
 
   /** Begin to take clients. */
   async start(): Promise<void> {
-    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#housekeeping.start()
     await this.arrivals.start()
   }
 
   stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#housekeeping.stop()
     this.arrivals.close()
     this.dialers.close()
-    this.#loopMeter.stop()
     this.ciphers.closeAll()
     this.counters.publish()
     this.users.publish()
@@ -220,10 +199,6 @@ export class Thread implements WorkerControl {
     return this.#profile
   }
 
-  countHandshake(outcome: Outcome): void {
-    this.counters.add(HANDSHAKES[outcome], 1)
-  }
-
   admitFronting(): boolean {
     const { counters, thread } = this.#boot
     return takePlace(counters, 'fronting', thread, this.#config.domainFronting.maxConnections)
@@ -270,26 +245,6 @@ export class Thread implements WorkerControl {
         'a connection failed: please report this',
       )
     })
-  }
-
-  #tick(): void {
-    this.clock.tick()
-    this.#loopMeter.tick()
-    this.counters.set(CIPHER_STREAMS[this.ciphers.name], this.ciphers.openStreams)
-    this.counters.publish()
-    this.users.publish()
-    this.#farewells.sweep(this.clock.monotonicMs)
-    this.#connections.checkHellos()
-    this.publicValues.tick()
-    this.#ticks += 1
-    if (this.#ticks % TICKS_PER_SWEEP !== 0) return
-    this.#connections.checkDeadlines(this.#isPressed())
-  }
-
-  /** Half of the places for unfinished handshakes are taken: who has had time enough makes room for those who come. */
-  #isPressed(): boolean {
-    const { maxHandshakes } = this.#config.defense
-    return maxHandshakes > 0 && 2 * this.handshakes.total > maxHandshakes
   }
 
   #finishIfDrained(): void {

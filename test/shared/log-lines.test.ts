@@ -94,3 +94,16 @@ test('a log that takes nothing for ever costs no more memory than its limit', (t
   stream.write('at last\n')
   assert.ok(pipe.text().length <= 64 * 1024 + 200)
 })
+
+test('tries that find the log stuck leave nothing behind', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const pipe = replaceWrites(t)
+  pipe.room = 0
+  const stream = new LineStream(SOME_DESCRIPTOR)
+  stream.write('first\n')
+  for (let seconds = 0; seconds < 100; seconds++) t.mock.timers.tick(1000)
+  const written = t.mock.method(fs, 'writeSync', (_fd: number, bytes: Buffer) => bytes.length).mock
+  syncBuiltinESMExports()
+  t.mock.timers.tick(1000)
+  assert.equal(written.callCount(), 1, 'one line was kept')
+})

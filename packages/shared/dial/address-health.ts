@@ -20,6 +20,7 @@ export interface HealthMemory {
   readonly buffer: SharedArrayBuffer
 }
 
+/** Empty: every address is trusted. 16 KiB. */
 export function createHealthMemory(): HealthMemory {
   return { buffer: new SharedArrayBuffer(ENTRIES * CELLS * BigInt64Array.BYTES_PER_ELEMENT) }
 }

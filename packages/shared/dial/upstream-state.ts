@@ -20,7 +20,7 @@ const DIALS = 1
 const FAILURES = 2
 const TURN = 3
 /** The direct way. It has no breaker: there is nothing to spare. */
-export const DIRECT_SLOT = 0
+const DIRECT_SLOT = 0
 
 /** Plain data: crosses to the worker threads, the buffer shared. */
 export interface UpstreamMemory {
@@ -38,7 +38,7 @@ export interface UpstreamSnapshot extends BreakerSnapshot {
   readonly failedDials: number
 }
 
-export function createUpstreamMemory(): UpstreamMemory {
+function createUpstreamMemory(): UpstreamMemory {
   return { buffer: new SharedArrayBuffer(MAX_UPSTREAMS * SLOT_CELLS * BigInt64Array.BYTES_PER_ELEMENT) }
 }
 

@@ -20,9 +20,9 @@ export const FAIR = 33
 /** How many more decisions the level is good for. Beside it on purpose: they are read and written together. */
 export const FAIR_DECISIONS = 34
 
-export const THREADS_START = 64
+const THREADS_START = 64
 /** 128 bytes: threads must not share a cache line for what they write per connection. */
-export const THREAD_CELLS = 32
+const THREAD_CELLS = 32
 /** Odd while the thread is between the first and the last write of an admission or a departure. */
 export const THREAD_SEQUENCE = 0
 /** Connections of this thread, all users. */

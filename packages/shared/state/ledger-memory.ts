@@ -24,21 +24,27 @@ export function createLedgerMemory(threads: number): LedgerMemory {
   return { buffer, threads }
 }
 
-/** The primary's view of it, renewed whenever it grows. */
+/**
+ * What one thread sees of it. Views of a fixed length, made anew when the memory has grown: on views that follow the
+ * growth by themselves every access costs four times as much.
+ */
 export class LedgerView {
   readonly threads: number
   readonly #buffer: SharedArrayBuffer
+  #users: number
   #cells: Int32Array
   #numbers: BigInt64Array
 
   constructor({ buffer, threads }: LedgerMemory) {
     this.threads = threads
     this.#buffer = buffer
+    this.#users = 0
     this.#cells = new Int32Array(0)
     this.#numbers = new BigInt64Array(0)
-    this.commit(INITIAL_USERS)
+    this.follow()
   }
 
+  /** As far as was seen when somebody looked last. */
   get cells(): Int32Array {
     return this.#cells
   }
@@ -48,15 +54,26 @@ export class LedgerView {
     return this.#numbers
   }
 
-  /** Make room for so many users. */
-  commit(users: number): void {
-    const committed = committedUsers(this.#buffer, this.threads)
-    if (users > committed)
-      this.#buffer.grow(ledgerBytes(this.threads, Math.min(MAX_USERS, Math.max(users, 2 * committed))))
-    else if (this.#cells.length > 0) return
-    // Of a fixed length, see user-rows.ts.
-    const cells = userStart(this.threads, committedUsers(this.#buffer, this.threads))
+  /** Hot. Whether there is memory for the user of this slot. */
+  covers(slot: number): boolean {
+    if (slot >= this.#users) this.follow()
+    return slot >= 0 && slot < this.#users
+  }
+
+  /** See all that there is now. */
+  follow(): void {
+    const users = committedUsers(this.#buffer, this.threads)
+    if (users === this.#users) return
+    this.#users = users
+    const cells = userStart(this.threads, users)
     this.#cells = new Int32Array(this.#buffer, 0, cells)
     this.#numbers = new BigInt64Array(this.#buffer, 0, cells / 2)
+  }
+
+  /** The primary alone: make room for so many users. */
+  commit(users: number): void {
+    if (users > this.#users)
+      this.#buffer.grow(ledgerBytes(this.threads, Math.min(MAX_USERS, Math.max(users, 2 * this.#users))))
+    this.follow()
   }
 }

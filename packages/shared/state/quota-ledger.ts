@@ -1,9 +1,9 @@
 /** Users' quotas in the ledger's memory (decision O13), as the primary sets and reads them; threads spend them. */
 import { BugError } from '../errors.ts'
-import { committedUsers, USER_QUOTA, USER_UNSPENT, userStart } from './ledger-layout.ts'
+import { USER_QUOTA, USER_UNSPENT, userStart } from './ledger-layout.ts'
 import { repairUnspent, sumPrepaid } from './ledger-repair.ts'
 import { isUsedUp, markUsedUp, NO_QUOTA, reopen } from './quota-state.ts'
-import type { LedgerMemory } from './ledger-memory.ts'
+import { type LedgerMemory, LedgerView } from './ledger-memory.ts'
 import type { UserLedger } from './user-ledger.ts'
 
 interface Quota {
@@ -17,28 +17,23 @@ interface Quota {
  * and as everybody else reports it.
  */
 export class QuotaLedger {
-  readonly #memory: LedgerMemory
+  readonly #view: LedgerView
   readonly #ledger: Pick<UserLedger, 'read'>
   readonly #quotas: Map<number, Quota>
-  // Of a fixed length, see user-rows.ts.
-  #cells: Int32Array
-  #numbers: BigInt64Array
 
   constructor(memory: LedgerMemory, ledger: Pick<UserLedger, 'read'>) {
-    this.#memory = memory
+    this.#view = new LedgerView(memory)
     this.#ledger = ledger
     this.#quotas = new Map()
-    this.#cells = new Int32Array(0)
-    this.#numbers = new BigInt64Array(0)
   }
 
   /** The user of this slot may move so many bytes from now on, of which some count as used. */
   begin(slot: number, limitBytes: number, usedBytes: number): void {
-    this.#viewAll(slot)
-    const { threads } = this.#memory
+    if (!this.#view.covers(slot)) throw new BugError(`no such user slot: ${slot}`)
+    const { cells, numbers, threads } = this.#view
     const base = this.#moved(slot) - usedBytes
-    const unspent = limitBytes - usedBytes - sumPrepaid(this.#cells, threads, slot)
-    Atomics.store(this.#numbers, (userStart(threads, slot) + USER_UNSPENT) / 2, BigInt(unspent))
+    const unspent = limitBytes - usedBytes - sumPrepaid(cells, threads, slot)
+    Atomics.store(numbers, (this.#user(slot) + USER_UNSPENT) / 2, BigInt(unspent))
     this.#open(slot, { limitBytes, base })
   }
 
@@ -51,14 +46,14 @@ export class QuotaLedger {
     const before = this.#quota(slot)
     // Threads may take some of it at the same moment.
     const unspentChange = BigInt(limitBytes - before.limitBytes - usedChange)
-    Atomics.add(this.#numbers, (userStart(this.#memory.threads, slot) + USER_UNSPENT) / 2, unspentChange)
+    Atomics.add(this.#view.numbers, (this.#user(slot) + USER_UNSPENT) / 2, unspentChange)
     this.#open(slot, { limitBytes, base: before.base - usedChange })
   }
 
   /** The user of this slot has none any more, or is gone. */
   remove(slot: number): void {
     if (!this.#quotas.delete(slot)) return
-    Atomics.store(this.#cells, userStart(this.#memory.threads, slot) + USER_QUOTA, NO_QUOTA)
+    Atomics.store(this.#view.cells, this.#user(slot) + USER_QUOTA, NO_QUOTA)
   }
 
   /** Bytes, as of the threads' last publication. */
@@ -69,14 +64,15 @@ export class QuotaLedger {
 
   /** Nobody is let in any more. What is used may be a little less, or more, than the quota. */
   isUsedUp(slot: number): boolean {
-    return isUsedUp(Atomics.load(this.#cells, userStart(this.#memory.threads, slot) + USER_QUOTA))
+    return isUsedUp(Atomics.load(this.#view.cells, this.#user(slot) + USER_QUOTA))
   }
 
   /** Put right what a dead thread left half done. Returns the number of corrections, 0 or 1. */
   repair(slot: number): number {
     const { limitBytes, base } = this.#quota(slot)
     const left = (): number => limitBytes - (this.#moved(slot) - base)
-    return repairUnspent(this.#cells, this.#numbers, this.#memory.threads, slot, left)
+    const { cells, numbers, threads } = this.#view
+    return repairUnspent(cells, numbers, threads, slot, left)
   }
 
   #moved(slot: number): number {
@@ -87,10 +83,11 @@ export class QuotaLedger {
   /** Last: what is left is there already when threads see that something is. */
   #open(slot: number, quota: Quota): void {
     this.#quotas.set(slot, quota)
-    const cell = userStart(this.#memory.threads, slot) + USER_QUOTA
-    const state = reopen(Atomics.load(this.#cells, cell))
+    const { cells } = this.#view
+    const cell = this.#user(slot) + USER_QUOTA
+    const state = reopen(Atomics.load(cells, cell))
     const isLeft = this.readUsed(slot) < quota.limitBytes
-    Atomics.store(this.#cells, cell, isLeft ? state : markUsedUp(state))
+    Atomics.store(cells, cell, isLeft ? state : markUsedUp(state))
   }
 
   #quota(slot: number): Quota {
@@ -99,12 +96,7 @@ export class QuotaLedger {
     return quota
   }
 
-  #viewAll(slot: number): void {
-    const { buffer, threads } = this.#memory
-    const cells = userStart(threads, committedUsers(buffer, threads))
-    if (userStart(threads, slot) >= cells) throw new BugError(`no such user slot: ${slot}`)
-    if (cells === this.#cells.length) return
-    this.#cells = new Int32Array(buffer, 0, cells)
-    this.#numbers = new BigInt64Array(buffer, 0, cells / 2)
+  #user(slot: number): number {
+    return userStart(this.#view.threads, slot)
   }
 }

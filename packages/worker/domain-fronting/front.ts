@@ -29,7 +29,7 @@ export async function front(connection: Connection, cause: HandshakeError): Prom
   thread.counters.add(FRONTED, 1)
   const visit = visitSite(connection, cause.frontHost)
   if (visit === null) return connection.close('domain fronting: limit')
-  connection.raise(FRONTED_NOW[connection.family])
+  connection.holdings.raise(FRONTED_NOW[connection.family])
 
   try {
     const site = await visit.take()

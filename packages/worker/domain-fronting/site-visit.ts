@@ -45,7 +45,7 @@ export class SiteVisit {
   static begin(connection: Connection, host: string): SiteVisit | null {
     if (!connection.thread.admitFronting()) return null
     const visit = new SiteVisit(connection, host)
-    connection.borrow(() => visit.end())
+    connection.holdings.borrow(() => visit.end())
     return visit
   }
 

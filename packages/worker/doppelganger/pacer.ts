@@ -24,7 +24,7 @@ const IDLE_MS = 1000 + TICK_MS
 export const HIGH_WATER_BYTES: number = 64 * 1024
 /** It goes on with less than this: 13 ms of sending at the mean rate. */
 const LOW_WATER_BYTES = 32 * 1024
-/** What leaves in one write when several records are due: a slot of the second largest size. */
+/** What leaves in one write when several records are due: they fit into a slot of 66 KiB. */
 const BATCH_BYTES = 4 * MAX_OUTBOUND_PAYLOAD_BYTES
 
 /** `paced`: records wait for their time; `sized`: they leave at once, but small ones first; `free`: as the relay cuts them. */
@@ -173,7 +173,7 @@ export class Pacer implements Paced, Holder {
         this.#phase = this.#sizer.isPlain ? 'free' : 'sized'
       else if (queue.length > 0) this.#delayNext()
     }
-    const ok = this.#client.writeSlot(slot, at, batchBytes)
+    const ok = this.#client.writeSlot(this.#slots.fit(slot, at), at, batchBytes)
     return this.#phase === 'paced' || queue.length === 0 ? ok : this.#writeRest()
   }
 

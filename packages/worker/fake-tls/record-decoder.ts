@@ -1,3 +1,4 @@
+// hot: one call per read of every relayed client
 import { MAX_INBOUND_PAYLOAD_BYTES, RECORD_HEADER_BYTES, RECORD_VERSION, RecordType } from './record.ts'
 
 /** Records in a row that may deliver no payload before the peer counts as hostile (decision W6). */
@@ -9,7 +10,7 @@ const ALERT_CLOSE_NOTIFY = 0
 const ALERT_FATAL = 2
 
 /**
- * Hot. Takes the client's TLS records off its bytes as they come, cut anywhere: application data is kept, everything
+ * Takes the client's TLS records off its bytes as they come, cut anywhere: application data is kept, everything
  * else is read and dropped. Payload is handed on without waiting for the end of its record (wire.md §4 and P7).
  */
 export class RecordDecoder {

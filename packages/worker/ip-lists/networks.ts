@@ -11,7 +11,7 @@ export const ROW_WORDS = WORDS + 1
 const FIRST_CAPACITY = 1024
 
 /** IPv4 network → its number, and back. */
-export const packV4 = (first: number, prefix: number): number => first * PREFIXES + prefix
+const packV4 = (first: number, prefix: number): number => first * PREFIXES + prefix
 export const firstOfV4 = (packed: number): number => Math.floor(packed / PREFIXES)
 export const lastOfV4 = (packed: number): number => firstOfV4(packed) + 2 ** (32 - (packed % PREFIXES)) - 1
 

@@ -12,7 +12,7 @@ export const FRAME_BYTES = 64
 export const KEY_OFFSET = 8
 export const IV_OFFSET = 40
 export const TYPE_OFFSET = 56
-export const DC_OFFSET = 60
+const DC_OFFSET = 60
 export const KEY_BYTES = 32
 export const IV_BYTES = 16
 

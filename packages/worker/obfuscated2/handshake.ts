@@ -25,22 +25,21 @@ export type AcceptResult = { ok: true; session: ClientSession } | { ok: false; c
 /** Server side: read a client's 64-byte frame with the secret it proved to know (wire.md §5.1). */
 export function acceptClientFrame(frame: Buffer, secretKey: Uint8Array, ciphers: Ciphers): AcceptResult {
   const keys = deriveClientKeys(frame, secretKey)
-  const up = ciphers.open(keys.up)
-  const plain = Buffer.allocUnsafe(FRAME_BYTES)
-  up.transform(frame, plain, 0)
+  const { stream: up, output: plain } = openWithFrame(keys.up, frame, ciphers)
   const tail = parseFrameTail(plain)
   if (tail.ok) return { ok: true, session: { dc: tail.dc, up, downKey: keys.down } }
   up.close()
   return tail
 }
 
-/** What our frame opens at the data centre; the streams are the caller's to close. */
+/** What our frame opens at the data centre. */
 export interface DcSession {
   /** The 64 bytes to send first. */
   readonly wire: Buffer
+  /** Positioned behind the frame; the caller's to close. */
   readonly up: CtrStream
-  /** null in fast mode: the data centre's bytes are the client's as they come. */
-  readonly down: CtrStream | null
+  /** Where the way back begins: the client's own in fast mode, so that the data centre's bytes are right as they come. */
+  readonly downKey: CtrKey
 }
 
 /**
@@ -62,9 +61,24 @@ export function greetDc(
   writeFrameTail(frame, dc)
 
   const keys = deriveDcKeys(frame)
-  const up = ciphers.open(keys.up)
-  const wire = Buffer.allocUnsafe(FRAME_BYTES)
-  up.transform(frame, wire, 0)
+  const { stream: up, output: wire } = openWithFrame(keys.up, frame, ciphers)
   frame.copy(wire, 0, 0, TYPE_OFFSET)
-  return { wire, up, down: clientDownKey === null ? ciphers.open(keys.down) : null }
+  return { wire, up, downKey: keys.down }
+}
+
+/** The way up begins with the frame itself, which takes 64 bytes of its keystream. */
+function openWithFrame(
+  key: CtrKey,
+  frame: Buffer,
+  ciphers: Ciphers,
+): { readonly stream: CtrStream; readonly output: Buffer } {
+  const stream = ciphers.open(key)
+  const output = Buffer.allocUnsafe(FRAME_BYTES)
+  try {
+    stream.transform(frame, output, 0)
+  } catch (error) {
+    stream.close()
+    throw error
+  }
+  return { stream, output }
 }

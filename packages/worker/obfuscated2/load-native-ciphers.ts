@@ -1,7 +1,7 @@
 import { NativeCiphers, type Evp } from './native-ciphers.ts'
 
 /**
- * The OpenSSL that Node is built with, by way of koffi. Whether it does what it should is for `testNativeCiphers`.
+ * The OpenSSL that Node is built with, by way of koffi. Whether it does what it should is for `testCiphers`.
  * @throws Error when koffi is not installed or does not run here, or this Node does not let others call its OpenSSL
  */
 export async function loadNativeCiphers(): Promise<NativeCiphers> {

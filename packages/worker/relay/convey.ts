@@ -1,6 +1,6 @@
 // hot: the composition of the protocol layers, one function per direction and mode
 import type { CounterRow } from '#shared/state/counters'
-import type { UserAccount } from '#shared/state/user-rows'
+import type { UserAccount } from '#shared/state/user-account'
 import type { Clock } from '../clock.ts'
 import type { Pacer } from '../doppelganger/pacer.ts'
 import type { RecordDecoder } from '../fake-tls/record-decoder.ts'

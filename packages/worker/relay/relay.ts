@@ -24,6 +24,7 @@ export class Relay implements PumpOwner {
   readonly #far: ByteSocket
   readonly #events: RelayEvents
   #open: number
+  #isUpOver: boolean
   #end: RelayEnd
 
   /** @param far the data centre or the fronting site */
@@ -32,6 +33,7 @@ export class Relay implements PumpOwner {
     this.#far = far
     this.#events = events
     this.#open = 2
+    this.#isUpOver = false
     this.#end = 'ended'
   }
 
@@ -46,8 +48,10 @@ export class Relay implements PumpOwner {
     this.#far.resume()
   }
 
-  /** The client has sent its last byte, by FIN or by the record layer. */
+  /** The record layer says that the client has sent its last byte. What comes behind it gives no more time. */
   endUp(): void {
+    if (this.#isUpOver) return
+    this.#isUpOver = true
     this.#far.end()
     this.#events.onHalfClosed()
   }

@@ -146,7 +146,9 @@ export class ByteSocket {
   setSink(sink: ByteSink): void {
     if (this.#isClosed) return sink.closed(this.#error)
     this.#sink = sink
-    if (this.socket.readableEnded) sink.ended()
+    if (!this.socket.readableEnded) return
+    this.#deliverUnread() // with 'data' events the end may be known while this waits
+    sink.ended()
   }
 
   /** The peer will send no more, or is gone. */
@@ -156,7 +158,7 @@ export class ByteSocket {
 
   resume(): void {
     this.socket.resume()
-    if (this.#unread.length > 0 && !this.socket.destroyed) this.#deliverUnread()
+    if (!this.socket.destroyed) this.#deliverUnread()
   }
 
   /** Put bytes back that belong to whoever reads next; `resume` gives them out before all others. The socket is paused. */
@@ -166,6 +168,7 @@ export class ByteSocket {
 
   #deliverUnread(): void {
     const bytes = this.#unread
+    if (bytes.length === 0) return
     this.#unread = NOTHING
     this.#sink.bytes(bytes)
   }

@@ -1,14 +1,9 @@
 import type { Socket } from 'node:net'
+import { handleOf } from '#shared/socket-handle'
 
 /** Socket options that Node has no way to set. */
 export const NATIVE_OPTIONS = ['TCP_NOTSENT_LOWAT', 'TCP_USER_TIMEOUT', 'TCP_CONGESTION'] as const
 export type NativeOption = (typeof NATIVE_OPTIONS)[number]
-
-/** The part of `net.Socket` that Node does not document: where its file descriptor is. */
-const HANDLE = '_handle'
-interface SocketInternals {
-  readonly [HANDLE]: { readonly fd?: number } | null
-}
 
 type Setter = (fd: number, level: number, name: number, value: Uint8Array, bytes: number) => number
 type Getter = (fd: number, level: number, name: number, value: Uint8Array, bytes: Uint32Array) => number
@@ -97,6 +92,6 @@ export async function loadNativeOptions(): Promise<NativeOptions> {
 
 /** Valid as long as nothing is awaited: a descriptor may be somebody else's afterwards. */
 function findDescriptor(socket: Socket): number | null {
-  const fd = (socket as unknown as SocketInternals)[HANDLE]?.fd
+  const fd = handleOf(socket)?.fd
   return fd === undefined || fd < 0 ? null : fd
 }

@@ -11,6 +11,7 @@ export interface ReadBuffers {
   readonly dc: Buffer
 }
 
+/** For one thread; pages that no read has touched cost nothing. */
 export function createReadBuffers(): ReadBuffers {
   return {
     client: Buffer.allocUnsafeSlow(CLIENT_READ_BYTES),

@@ -7,7 +7,8 @@ import { dialFirst } from '#shared/dial/dial'
 import { openThrough } from '#shared/dial/open-through'
 import { DialError } from '#shared/errors'
 
-import { type DcSession, greetDc } from '../obfuscated2/handshake.ts'
+import type { CtrStream } from '../obfuscated2/ctr-stream.ts'
+import { greetDc } from '../obfuscated2/handshake.ts'
 import { NodeCiphers } from '../obfuscated2/node-ciphers.ts'
 import { buildReqPqMulti, checkResPq, NONCE_BYTES } from './req-pq.ts'
 
@@ -64,21 +65,22 @@ async function probeAddress(
 }
 
 function exchange(socket: Socket, dc: number, signal: AbortSignal): Promise<number> {
-  const session = greetDc(dc, randomBytes, null, new NodeCiphers())
+  const ciphers = new NodeCiphers() // what nobody holds any more is collected
+  const { wire, up, downKey } = greetDc(dc, randomBytes, null, ciphers)
   const nonce = randomBytes(NONCE_BYTES)
   const request = buildReqPqMulti(nonce, nextMessageId(), randomBytes(randomInt(MAX_PADDING_BYTES + 1)))
   const sentAtMs = performance.now()
-  session.up.transform(request, request, 0)
-  socket.write(Buffer.concat([session.wire, request]))
-  return waitForResPq(socket, session, nonce, signal).then(() => performance.now() - sentAtMs)
+  up.transform(request, request, 0)
+  socket.write(Buffer.concat([wire, request]))
+  return waitForResPq(socket, ciphers.open(downKey), nonce, signal).then(() => performance.now() - sentAtMs)
 }
 
-function waitForResPq(socket: Socket, session: DcSession, nonce: Buffer, signal: AbortSignal): Promise<void> {
+function waitForResPq(socket: Socket, down: CtrStream, nonce: Buffer, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     let received: Buffer = Buffer.alloc(0)
     // No encoding is set: chunks are Buffers.
     socket.on('data', (chunk: Buffer) => {
-      session.down?.transform(chunk, chunk, 0)
+      down.transform(chunk, chunk, 0)
       received = Buffer.concat([received, chunk])
       const result = checkResPq(received, nonce)
       if (result === 'incomplete') return

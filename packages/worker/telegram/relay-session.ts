@@ -5,6 +5,7 @@ import { dcSlot } from '#shared/state/layout'
 import type { Connection } from '../connection.ts'
 import { createPacer } from '../doppelganger/pacer.ts'
 import type { HandshakeInput } from '../handshake-input.ts'
+import type { CtrKey, CtrStream } from '../obfuscated2/ctr-stream.ts'
 import { greetDc, type ClientSession } from '../obfuscated2/handshake.ts'
 import { conveyDown, conveyUp, sendUp, type SessionMeters } from '../relay/convey.ts'
 import type { ByteSocket } from '../socket/byte-socket.ts'
@@ -31,16 +32,14 @@ export function relaySession(
   const { slots } = thread.sockets
   const relay = connection.bind('relaying', socket)
   const index = thread.dcAddressIndex(dc, address)
-  connection.raise(dcSlot('telegram_connections', index))
+  connection.holdings.raise(dcSlot('telegram_connections', index))
   const meters = createMeters(connection, index)
 
   const { fastMode } = connection.config.performance
   const greeting = greetDc(dc, randomBytes, fastMode ? session.downKey : null, thread.ciphers)
-  const up = { from: session.up, to: connection.hold(greeting.up) }
-  const down =
-    greeting.down === null
-      ? null
-      : { from: connection.hold(greeting.down), to: connection.hold(thread.ciphers.open(session.downKey)) }
+  const up = { from: session.up, to: connection.holdings.hold(greeting.up) }
+  const open = (key: CtrKey): CtrStream => connection.holdings.hold(thread.ciphers.open(key))
+  const down = fastMode ? null : { from: open(greeting.downKey), to: open(session.downKey) }
   socket.write(greeting.wire)
   const early = input.takeEarly()
   if (early.length > 0) sendUp(early, socket, up, slots, meters)

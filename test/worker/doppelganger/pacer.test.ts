@@ -24,6 +24,8 @@ class FakeClient {
   readonly records: { bytes: number; atMs: number }[] = []
   readonly payload: Buffer[] = []
   writes = 0
+  /** The most memory that a write took for each of its bytes, small ones aside. */
+  slotsPerByte = 0
   /** What the next writes return. */
   takesMore = true
   drainsTold = 0
@@ -50,6 +52,7 @@ class FakeClient {
     }
     assert.ok(length > 0)
     assert.equal(counted, payloadBytes)
+    if (length > 272) this.slotsPerByte = Math.max(this.slotsPerByte, slot.length / length)
     this.#slots.giveBack(slot)
     return this.takesMore
   }
@@ -259,6 +262,18 @@ test('with DRS the first record behind a pause is a small one', () => {
     bench.send(Buffer.alloc(5000))
     bench.wait(10)
     assert.ok(sizes(bench).slice(first.length)[0]! <= 1450, pacing)
+  }
+})
+
+test('a record that leaves alone takes no slot for all that waits behind it', () => {
+  for (const drs of [true, false]) {
+    const bench = openBench({ pacing: 'full', drs }, always(2))
+    for (let sent = 0; sent < 10; sent++) {
+      bench.send(patternBytes(HIGH_WATER_BYTES))
+      bench.wait(100)
+    }
+    assert.ok(sizes(bench).length > 20)
+    assert.ok(bench.client.slotsPerByte <= 4.2, `${bench.client.slotsPerByte} bytes of memory for one`)
   }
 })
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { createCipheriv, createHash, randomBytes, type Cipheriv } from 'node:crypto'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { BugError } from '#shared/errors'
 import { FRAME_BYTES, isReservedPrefix } from '#worker/obfuscated2/frame'
-import type { CtrStream } from '#worker/obfuscated2/ctr-stream'
+import type { Ciphers, CtrStream } from '#worker/obfuscated2/ctr-stream'
 import { acceptClientFrame, greetDc, type ClientSession } from '#worker/obfuscated2/handshake'
 import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
 import { bytes, cutAt, cuts, secretKey } from '../../support/generators.ts'
@@ -131,6 +132,35 @@ test('a refused frame leaves no stream open, an accepted one the way up alone', 
   assert.equal(ciphers.openStreams, 1)
 })
 
+test('ciphers that fail in the middle of a frame leave no stream open', () => {
+  const ciphers = new NodeCiphers()
+  const failing: Ciphers = {
+    name: 'node',
+    openStreams: 0,
+    open: (key) => {
+      const stream = ciphers.open(key)
+      const transform = (): never => {
+        throw new BugError('OpenSSL wrote 0 of 64 bytes')
+      }
+      return { transform, close: () => stream.close() }
+    },
+    closeAll: () => {},
+  }
+  const { downKey } = accept(KNOWN_FRAME, KEY)
+  for (const key of [null, downKey]) assert.throws(() => greetDc(2, randomBytes, key, failing), BugError)
+  assert.throws(() => acceptClientFrame(KNOWN_FRAME, KEY, failing), BugError)
+  assert.equal(ciphers.openStreams, 0)
+})
+
+test('a greeting leaves the way up open alone, in either mode', () => {
+  const { downKey } = accept(KNOWN_FRAME, KEY)
+  for (const key of [null, downKey]) {
+    const ciphers = new NodeCiphers()
+    greetDc(2, randomBytes, key, ciphers).up.close()
+    assert.equal(ciphers.openStreams, 0)
+  }
+})
+
 test('a data centre reads our frame, learns its number with its sign, and both directions work', () => {
   fc.assert(
     fc.property(dcNumber(), bytes(1, 200), (dc, sent) => {
@@ -139,8 +169,7 @@ test('a data centre reads our frame, learns its number with its sign, and both d
       const theirs = acceptAsDc(ours.wire)
       assert.deepEqual([theirs.type, theirs.dc], ['dddddddd', dc])
       assert.deepEqual(theirs.receive.update(transform(ours.up, sent)), sent)
-      assert.ok(ours.down)
-      assert.deepEqual(transform(ours.down, theirs.send.update(sent)), sent)
+      assert.deepEqual(transform(NODE_CIPHERS.open(ours.downKey), theirs.send.update(sent)), sent)
     }),
   )
 })
@@ -151,7 +180,7 @@ test('in fast mode a data centre by the book encrypts what the client itself dec
       const client = greetAsClient(noise, secret, dc)
       const session = accept(client.wire, secret)
       const ours = greetDc(dc, randomBytes, session.downKey, NODE_CIPHERS)
-      assert.equal(ours.down, null, 'nothing is left for us to decrypt')
+      assert.deepEqual(ours.downKey, session.downKey, 'nothing is left for us to decrypt')
       const theirs = acceptAsDc(ours.wire)
       assert.deepEqual([theirs.type, theirs.dc], ['dddddddd', dc])
       assert.deepEqual(client.receive.update(theirs.send.update(sent)), sent)

@@ -286,12 +286,14 @@ test(
   'the end of the client’s records is a FIN to the far side, and its answer still comes',
   LIMIT,
   async (t) => {
-    const { client, far, relay, ended } = await openRelay(t)
+    const relayed = await openRelay(t)
+    const { client, far, relay, ended } = relayed
     const asked = readToEnd(far)
     client.write('request')
     await once(far, 'data')
     relay.endUp()
     relay.endUp()
+    assert.equal(relayed.halfClosed, 1, 'who goes on talking behind its end gets no more time')
     assert.equal(String(await asked), 'request')
     far.end('answer')
     assert.equal(String(await readToEnd(client)), 'answer')

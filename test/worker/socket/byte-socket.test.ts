@@ -183,6 +183,33 @@ for (const [path, createBuffer] of PATHS) {
   })
 }
 
+for (const [path, createBuffer] of PATHS) {
+  test(`with ${path}: what is put back comes before the end that is known already`, LIMIT, async (t) => {
+    const { peer, accepted } = await openPair(t)
+    const socket = ByteSocket.adopt(accepted, new CountedSlots(), createBuffer())
+    const first = new RecordingSink()
+    const both = Promise.withResolvers<void>()
+    first.onBytes = () => {
+      socket.pause()
+      both.resolve()
+    }
+    socket.setSink(first)
+    socket.resume()
+    peer.end('reply and greeting')
+    await both.promise
+    socket.unread(Buffer.from('greeting'))
+    for (let i = 0; i < 20; i++) await nextTurn()
+    const order: string[] = []
+    const next = new RecordingSink()
+    next.onBytes = (chunk) => order.push(String(chunk))
+    next.ended = () => order.push('ended')
+    socket.setSink(next)
+    socket.resume()
+    while (order.length < 2) await nextTurn()
+    assert.deepEqual(order, ['greeting', 'ended'])
+  })
+}
+
 test('sockets that share one read buffer do not see each other’s bytes', LIMIT, async (t) => {
   const buffer = Buffer.allocUnsafeSlow(16 * 1024)
   const transfers = await Promise.all(

@@ -19,7 +19,7 @@ const MIN_TTL_MS = 5_000
 /** A name that is not there may be set up in this moment. */
 const MAX_NEGATIVE_TTL_MS = 60_000
 /** For one question, from the moment it is its turn. */
-export const QUESTION_TIMEOUT_MS = 5_000
+const QUESTION_TIMEOUT_MS = 5_000
 
 /** Answers by key, with their time to live; a question is asked once for all who want to know at the same time. */
 export class AnswerCache {

@@ -14,6 +14,7 @@ const ID = 0
 const MEDIA_TYPE = 'application/dns-message'
 const OK = 200
 
+/** What a POST with the question has to carry. */
 export function buildHttpQuery(question: Question): { headers: Record<string, string>; body: Buffer } {
   const body = buildQuery(ID, question)
   const headers = { accept: MEDIA_TYPE, 'content-type': MEDIA_TYPE, 'content-length': String(body.length) }

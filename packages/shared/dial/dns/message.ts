@@ -44,6 +44,7 @@ export function isHostName(name: string): boolean {
   return name.length <= MAX_NAME_LENGTH && HOST_NAME.test(name)
 }
 
+/** A message with one question that asks the server to look further itself. */
 export function buildQuery(id: number, { name, type }: Question): Buffer {
   return dnsPacket.encode({
     type: 'query',
