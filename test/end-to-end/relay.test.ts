@@ -293,12 +293,12 @@ test('what never left for a client that resets is not booked', { timeout }, asyn
   for (const fastMode of [true, false]) {
     const world = await startWorld(t, { dcMode: 'source', fastMode })
     const client = await connect(world)
-    const { socket } = await world.dc.nextConnection()
+    await world.dc.nextConnection()
     client.socket.pause()
     client.write(buildRequest(FLOOD_BYTES))
-    await waitSteady(() => socket.bytesWritten)
+    await world.proxy.statsWhen(({ users }) => (users['alice']?.bytes_out ?? 0) > 0)
     // Stalled: the proxy has written what it cannot send, and counted it.
-    const writtenBytes = (await world.proxy.stats()).users['alice']?.bytes_out ?? 0
+    const writtenBytes = await waitSteady(async () => (await world.proxy.stats()).users['alice']!.bytes_out)
     client.socket.resetAndDestroy()
     const stats = await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)
     const bookedBytes = stats.users['alice']?.bytes_out ?? 0
