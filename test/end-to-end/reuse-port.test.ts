@@ -147,8 +147,6 @@ test(
     const { proxy } = world
     const faults = new Faults(proxy.port)
     t.after(() => faults.close())
-    const before = await faults.countResources(1)
-
     const { port } = taken.address() as AddressInfo // of a TCP server
     writeFileSync(file, String(port))
     faults.inject(0, { kind: 'exit' })
@@ -158,11 +156,11 @@ test(
     const died = proxy.logLines().filter(({ message }) => message === 'worker thread died')
     assert.match(String(died[1]?.['error']), /EADDRINUSE/)
     // It may be the same thread of the pool: nothing is left in it of the attempt, its listener of the right address above all.
-    // What its start has used may take a turn more to be gone.
+    // What a start uses may take a turn more to be gone.
     await eventually(
-      'what keeps the other thread alive',
-      () => faults.countResources(0),
-      (counts) => isDeepStrictEqual(counts, before),
+      'the same in both threads',
+      () => Promise.all([0, 1].map((thread) => faults.countResources(thread))),
+      ([tried, untried]) => isDeepStrictEqual(tried, untried),
     )
     const clients = await Promise.all(Array.from({ length: 40 }, () => connect(world)))
     await Promise.all(clients.map(echo))
