@@ -29,8 +29,11 @@ for (const tagFormat of ['datadog', 'influxdb', 'graphite'] as const) {
     const clients = await Promise.all(
       Array.from({ length: CLIENTS }, () => connectFakeTls({ port: proxy.port, secret, dc: 2 })),
     )
-    await server.waitUntil(() => value(`telegram_connections{${dc}}`) === CLIENTS)
-    assert.equal(value('client_connections{ip_family=ipv4}'), CLIENTS)
+    await server.waitUntil(
+      () =>
+        value(`telegram_connections{${dc}}`) === CLIENTS &&
+        value('client_connections{ip_family=ipv4}') === CLIENTS,
+    )
     for (const client of clients) {
       client.write(buildRequest(DOWN))
       await readPattern(client, DOWN)
