@@ -54,12 +54,20 @@ export async function startBlackHole(t: TestContext): Promise<BlackHole> {
   }
 }
 
-/** Connections of this machine to a port that wait for their first answer, as Linux lists them. */
-export function countDialing(port: number): number {
+/**
+ * Connections of this machine to a port that wait for their first answer, by where they come from, as Linux lists them:
+ * some rows at a time, so that one may come twice, or not at all, when others come and go meanwhile.
+ */
+export function listDialing(port: number): string[] {
   const SYN_SENT = '02'
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  return readFileSync('/proc/net/tcp', 'latin1')
-    .split('\n')
+  // ::ffff:127.0.0.1 is in the second one.
+  const found = ['/proc/net/tcp', '/proc/net/tcp6']
+    .flatMap((table) => readFileSync(table, 'latin1').split('\n'))
     .map((line) => line.trim().split(/\s+/))
-    .filter(([, , remote, state]) => remote?.endsWith(suffix) === true && state === SYN_SENT).length
+    .filter(([, , remote, state]) => remote?.endsWith(suffix) === true && state === SYN_SENT)
+    .map(([, local = '']) => local)
+  return [...new Set(found)]
 }
+
+export const countDialing = (port: number): number => listDialing(port).length

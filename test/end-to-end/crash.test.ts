@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BugError } from '#shared/errors'
 import { stopExactly } from '../support/exactness.ts'
 import { connectFakeTls, connectRaw, type FakeTlsClient } from '../support/faketls-client.ts'
-import { DIE_AT_START_VARIABLE, type Fault, Faults, FAULTY_SERVE } from '../support/faults.ts'
+import { DIE_AT_START_VARIABLE, type Fault, Faults, FAULTY_SERVE, openGate } from '../support/faults.ts'
 import {
   countDescriptors,
   eventually,
@@ -263,9 +263,24 @@ test('connections posted to a thread that dies before it reads them are closed',
   const dying = await faults.threadOf(first.socket.localPort!)
   const second = await connect(NEIGHBOUR)
   assert.notEqual(await faults.threadOf(second.socket.localPort!), dying)
-  // Blocked long enough that everything below is posted to a thread that never sees it.
-  faults.inject(dying, { kind: 'block-then-exit', blockMs: 600 })
-  const attempts = await Promise.allSettled(Array.from({ length: 40 }, () => connect(BUSY)))
+  // Blocked until everything below is posted, half of it to a thread that never sees it.
+  const gate = new SharedArrayBuffer(4)
+  faults.inject(dying, { kind: 'block-then-exit', blockMs: LIVENESS_LIMIT_MS, gate })
+  let open = 0
+  const attempting = Promise.allSettled(
+    Array.from({ length: 40 }, async () => {
+      const client = await connect(BUSY)
+      open += 1
+      return client
+    }),
+  )
+  await eventually(
+    'the half that is served',
+    () => open,
+    (count) => count >= 20,
+  )
+  openGate(gate)
+  const attempts = await attempting
   const served = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []))
   const closed = attempts.length - served.length
   assert.ok(closed >= 10, `only ${closed} of ${attempts.length} were posted to the dead thread`)

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { test } from 'node:test'
 import { buildClientHello, splitIntoRecords, type ClientHelloOptions } from '../support/client-hello.ts'
 import { connectFakeTls, connectRaw, FakeTlsClient, parseClientSecret } from '../support/faketls-client.ts'
+import { Faults, FAULTY_SERVE } from '../support/faults.ts'
 import { FRONT_SITE_CERTIFICATE, startHttpsSite, startRecordingSite } from '../support/front-site.ts'
 import { countDialing, startBlackHole } from './black-hole.ts'
 import { HASTE } from './hasty-worker.ts'
@@ -195,7 +196,10 @@ test('whoever takes too long over the hello ends at the site with what he said',
   for (const peer of peers) peer.write(Buffer.from('late'))
   const expected = beginnings.map((bytes) => `${bytes.toString('latin1')}late`).toSorted()
   const seen = (): string[] => site.connections.map(({ received }) => received.toString('latin1')).toSorted()
-  await waitUntil(() => seen().every((text) => text.endsWith('late')), 'the late bytes')
+  await waitUntil(
+    () => seen().length === 3 && seen().every((text) => text.endsWith('late')),
+    'the late bytes of all three',
+  )
   assert.deepEqual(seen(), expected)
   assert.equal(site.connections.length, 3)
   for (const peer of peers) peer.socket.destroy()
@@ -286,7 +290,7 @@ test(
     await waitUntil(() => countDialing(hole.port) > 0, 'an early dial')
     peer.write(Buffer.from('garbage'))
     await waitMetric(proxy, 'mtg_domain_fronting', {}, 1)
-    assert.equal(countDialing(hole.port), 1, 'one dial for both')
+    await waitUntil(() => countDialing(hole.port) === 1, 'one dial for both')
     hole.open() // it echoes
     assert.equal(String(await peer.waitReceived(7)), 'garbage')
     peer.write(Buffer.from(' and more'))
@@ -450,20 +454,28 @@ test('a site that is down closes the client at once', { timeout }, async (t) => 
 
 test('after a long silence a FIN begins a new limit: a late answer arrives', { timeout }, async (t) => {
   // The silence before the FIN and the one after it are longer than the limit together, and shorter each.
-  const pauseMs = 1800
-  const config = { network: { timeout: { ...SHORT, handshakeMs: 10_000, idleMs: 3000 } } }
+  const idleMs = 25_000 // less than a FIN lowers it to
+  const pauseMs = 0.6 * idleMs
+  const config = { network: { timeout: { ...SHORT, handshakeMs: 10_000, idleMs } } }
+  const heard = Promise.withResolvers<Socket>()
   const site = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.resume().on('end', () => setTimeout(() => socket.end('late answer'), pauseMs))
+    socket.resume().on('end', () => heard.resolve(socket))
   })
   await once(site.listen(0, '127.0.0.1'), 'listening')
   t.after(() => site.close())
   const { port } = site.address() as AddressInfo // a TCP server has no other kind of address
-  const { proxy } = await startWorld(t, { fronting: { host: '127.0.0.1', port }, config })
+  const fronting = { host: '127.0.0.1', port }
+  const { proxy } = await startWorld(t, { fronting, config, workerEntry: FAULTY_SERVE })
+  const faults = new Faults(proxy.port)
+  t.after(() => faults.close())
   const peer = await RawPeer.connect(proxy.port)
   peer.write(Buffer.from('garbage'))
   await waitMetric(proxy, 'mtg_domain_fronting_traffic', { direction: 'from_client' }, 7)
-  await new Promise((resolve) => setTimeout(resolve, pauseMs))
+  await faults.arm(0, { kind: 'skip-time', ms: pauseMs })
   peer.socket.end()
+  const socket = await heard.promise
+  await faults.arm(0, { kind: 'skip-time', ms: pauseMs })
+  socket.end('late answer')
   assert.equal(String(await peer.waitReceived(11)), 'late answer')
 })
 

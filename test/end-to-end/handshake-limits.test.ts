@@ -113,6 +113,9 @@ test('a thread that dies leaves no handshake behind', { timeout }, async (t) => 
   const restarted = faults.next((report) => report.kind === 'started')
   faults.inject(0, { kind: 'exit' })
   await restarted
+  // Whoever waited for it to load would come with an old hello on a slow machine.
+  const ready = `http://127.0.0.1:${proxy.running.apiAddress?.port}/health/ready`
+  await waitUntil(async () => (await fetch(ready)).ok, 'its successor')
   await Promise.all(slow.map((peer) => peer.waitOver()))
   await Promise.all(Array.from({ length: 3 }, async () => echo(await connect(world))))
   assert.equal(readMetric(await proxy.metrics(), LIMITED), 0)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { buildClientHello } from '../support/client-hello.ts'
 import { connectFakeTls, parseClientSecret } from '../support/faketls-client.ts'
 import { describeAnswer, sendProbe, type Probe } from '../support/probes.ts'
@@ -27,21 +28,49 @@ export async function startProbed(t: TestContext, sitePort: number): Promise<Pro
   user.write(Buffer.from('served'))
   await user.read(6) // or its end could overtake its first words
   user.destroy()
+  const stoodStillSince = watchStandstills(t)
   return {
     world,
     used: hello.bytes,
     assertLooksLikeSite: async (probe) => {
-      const [direct, proxied] = await Promise.all([
-        sendProbe(sitePort, probe),
-        sendProbe(world.proxy.port, probe),
-      ])
-      assert.deepEqual(
-        { answer: describeAnswer(proxied.answer), end: proxied.end },
-        { answer: describeAnswer(direct.answer), end: direct.end },
-        probe.name,
-      )
-      return proxied.ms - direct.ms
+      for (let attempt = 1; ; attempt++) {
+        const beganMs = performance.now()
+        const [direct, proxied] = await Promise.all([
+          sendProbe(sitePort, probe),
+          sendProbe(world.proxy.port, probe),
+        ])
+        const [seen, expected] = [proxied, direct].map(({ answer, end }) => ({
+          answer: describeAnswer(answer),
+          end,
+        }))
+        if (!isDeepStrictEqual(seen, expected) && attempt < MAX_ATTEMPTS && stoodStillSince(beganMs)) continue
+        assert.deepEqual(seen, expected, probe.name)
+        return proxied.ms - direct.ms
+      }
     },
+  }
+}
+
+/** For a probe that a machine which stood still has kept from its answer: the site has no patience with those. */
+const MAX_ATTEMPTS = 3
+/** A good part of that patience. */
+const STANDSTILL_MS = 150
+const LOOK_MS = 20
+
+/** Whether nothing ran in this thread for a while, at any time since then. */
+function watchStandstills(t: TestContext): (sinceMs: number) => boolean {
+  let lookedMs = performance.now()
+  let standstillMs = -Infinity
+  const look = (): void => {
+    const nowMs = performance.now()
+    if (nowMs - lookedMs > LOOK_MS + STANDSTILL_MS) standstillMs = nowMs
+    lookedMs = nowMs
+  }
+  const watch = setInterval(look, LOOK_MS)
+  t.after(() => clearInterval(watch))
+  return (sinceMs) => {
+    look()
+    return standstillMs >= sinceMs
   }
 }
 

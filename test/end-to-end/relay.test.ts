@@ -8,6 +8,7 @@ import {
   type FakeTlsClient,
 } from '../support/faketls-client.ts'
 import type { HostPort } from '#shared/dc'
+import { Faults, FAULTY_SERVE } from '../support/faults.ts'
 import { patternSlice, startStreamDc, type StreamDc } from '../support/stream-dc.ts'
 import { CHANGE_CIPHER_SPEC, decodeRecords, greetProxy, type RawPeer } from './raw-peer.ts'
 import { buildRequest, MIB, readPattern, waitSteady, writePattern } from './transfer.ts'
@@ -292,12 +293,12 @@ test('what never left for a client that resets is not booked', { timeout }, asyn
   for (const fastMode of [true, false]) {
     const world = await startWorld(t, { dcMode: 'source', fastMode })
     const client = await connect(world)
-    const { socket } = await world.dc.nextConnection()
+    await world.dc.nextConnection()
     client.socket.pause()
     client.write(buildRequest(FLOOD_BYTES))
-    await waitSteady(() => socket.bytesWritten)
+    await world.proxy.statsWhen(({ users }) => (users['alice']?.bytes_out ?? 0) > 0)
     // Stalled: the proxy has written what it cannot send, and counted it.
-    const writtenBytes = (await world.proxy.stats()).users['alice']?.bytes_out ?? 0
+    const writtenBytes = await waitSteady(async () => (await world.proxy.stats()).users['alice']!.bytes_out)
     client.socket.resetAndDestroy()
     const stats = await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)
     const bookedBytes = stats.users['alice']?.bytes_out ?? 0
@@ -323,21 +324,27 @@ test('a client that resets ends the connection to its data centre', { timeout },
 })
 
 test('silence for the idle limit closes; a word from either side prolongs', { timeout }, async (t) => {
-  const idleMs = 1000
+  // Minutes, which only the thread's own clock runs through: nothing that a slow machine does is as long.
+  const idleMs = 600_000
   const network = { timeout: { tcpMs: 5000, httpMs: 10_000, idleMs, handshakeMs: 10_000 } }
-  const world = await startWorld(t, { config: { network } })
+  const world = await startWorld(t, { config: { network }, workerEntry: FAULTY_SERVE })
+  const faults = new Faults(world.proxy.port)
+  t.after(() => faults.close())
+  const pass = (ms: number): Promise<void> => faults.arm(0, { kind: 'skip-time', ms })
   const [silent, chatty] = [await connect(world), await connect(world)]
-  const begunMs = performance.now()
-  let over: 'closed' | null = null
-  void silent.ended.catch(() => {}).then(() => (over = 'closed'))
-  const isOver = (): boolean => over !== null
-  for (let n = 0; n < 8 || !isOver(); n++) {
-    chatty.write(Buffer.of(n))
-    assert.deepEqual(await chatty.read(1), Buffer.of(n))
-    await new Promise((resolve) => setTimeout(resolve, 250))
+  const say = async (client: FakeTlsClient): Promise<void> => {
+    client.write(Buffer.from('a word'))
+    assert.equal(String(await client.read(6)), 'a word')
   }
-  assert.ok(performance.now() - begunMs > idleMs)
+  await say(silent)
+  await pass(0.6 * idleMs)
+  await say(chatty)
+  await world.proxy.statsWhen(({ total_connections }) => total_connections === 2)
+  await pass(0.6 * idleMs)
+  await silent.ended.catch(() => {})
   silent.destroy()
+  await say(chatty)
+  await pass(1.1 * idleMs)
   await chatty.ended.catch(() => {})
   chatty.destroy()
   await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)

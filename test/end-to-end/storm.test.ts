@@ -158,7 +158,8 @@ test(
       .filter(({ message: text }) => text === OUT_OF_DESCRIPTORS)
       .map(({ timestamp }) => Number(timestamp))
     for (const [at, time] of times.slice(1).entries())
-      assert.ok(time - times[at]! >= 900, `two lines within ${time - times[at]!} ms`)
+      // A second by the program's clock, which it reads some time before the one of the line.
+      assert.ok(time - times[at]! >= 500, `two lines within ${time - times[at]!} ms`)
     child.kill('SIGTERM')
     await eventually(
       'the end of the drain',

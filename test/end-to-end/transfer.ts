@@ -31,13 +31,13 @@ export async function writePattern(client: FakeTlsClient, bytes: number, pieces 
 }
 
 /** A number that has not moved for half a second: what could go on has gone on. */
-export async function waitSteady(read: () => number): Promise<number> {
+export async function waitSteady(read: () => number | Promise<number>): Promise<number> {
   const STEADY_MS = 500
-  let last = read()
+  let last = await read()
   let sinceMs = performance.now()
   while (performance.now() - sinceMs < STEADY_MS) {
     await new Promise((resolve) => setTimeout(resolve, 50))
-    const now = read()
+    const now = await read()
     if (now !== last) sinceMs = performance.now()
     last = now
   }

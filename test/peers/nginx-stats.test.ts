@@ -86,11 +86,13 @@ test('links and the description lead through nginx', { timeout }, async (t) => {
 
 test('whoever asks too often is told to wait', { timeout }, async (t) => {
   const { get } = await startSite(t)
+  const beganMs = performance.now()
   const answers = await Promise.all(Array.from({ length: 40 }, () => get('/proxy/stats', 'Basic eDp4')))
   const count = (status: number): number => answers.filter((answer) => answer.status === status).length
   assert.equal(count(401) + count(429), 40)
-  assert.ok(count(401) >= 1 && count(401) <= 20, `${count(401)} guesses of a password`)
-  assert.ok(count(429) >= 20, `${count(429)} told to wait`)
+  // One, ten at once, and five for each second that all of it took.
+  const allowed = 1 + 10 + Math.ceil((5 * (performance.now() - beganMs)) / 1000)
+  assert.ok(count(401) >= 1 && count(401) <= allowed, `${count(401)} guesses of a password, of ${allowed}`)
 })
 
 test('the upstream may be a unix socket', { timeout }, async (t) => {

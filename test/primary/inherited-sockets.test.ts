@@ -53,9 +53,14 @@ test('a number of descriptors that is none is the operator’s to mend', () => {
 })
 
 /** The program with descriptors from 3 on, as a service manager starts it: the pid is known to the shell alone. */
-function startWith(t: TestContext, fds: readonly number[], config: string): Program {
+function startWith(
+  t: TestContext,
+  fds: readonly number[],
+  config: string,
+  options: { waits?: boolean } = {},
+): Program {
   const cwd = makeDirectory(t, { 'c.toml': config })
-  const script = `LISTEN_PID=$$ exec "$0" "$1" run c.toml`
+  const script = `read -r go; LISTEN_PID=$$ exec "$0" "$1" run c.toml`
   const child = spawn('sh', ['-c', script, process.execPath, MAIN], {
     cwd,
     env: {
@@ -63,9 +68,10 @@ function startWith(t: TestContext, fds: readonly number[], config: string): Prog
       LISTEN_FDS: String(fds.length),
       LISTEN_FDNAMES: fds.map(() => 'clients').join(':'),
     },
-    stdio: ['ignore', 'pipe', 'pipe', ...fds],
+    stdio: ['pipe', 'pipe', 'pipe', ...fds],
   })
   t.after(() => child.kill('SIGKILL'))
+  if (options.waits !== true) child.stdin?.end('go\n')
   return new Program(child)
 }
 
@@ -119,10 +125,10 @@ test(
     const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
     // Node does not tell the descriptor of a server otherwise.
     const { _handle: handle } = server as unknown as { _handle: { fd: number } }
-    const program = startWith(t, [handle.fd], buildConfig([port]))
+    const program = startWith(t, [handle.fd], buildConfig([port]), { waits: true })
     server.close() // the socket lives on in the program, and nobody accepts yet
     const early = await Promise.all(Array.from({ length: 8 }, () => connectRaw({ port })))
-    assert.equal(program.stdout, '')
+    program.child.stdin?.end('go\n')
     for (const client of early) client.on('error', () => {}).end(HELLO_WITHOUT_KEY)
     const finished = (): number => program.stdout.split('"Stream has been finished"').length - 1
     while (finished() < early.length) await once(program.child.stdout ?? program.child, 'data')

@@ -275,6 +275,7 @@ export class Clients {
     this.#sessions += 1
     const id = this.#sessions
     const startedMs = performance.now()
+    const couldBeRefused = this.mayRefuse // the limit may be off by the time we hear of it
     try {
       const tls = await connectFakeTls({
         port: this.#port,
@@ -292,7 +293,11 @@ export class Clients {
       if (this.#wasDeathSince(startedMs) || this.#removedMs.has(user)) {
         this.#model.book(`refused ${user}`, 0, 1)
         this.#model.book('refused', 0, 1)
-      } else if (error instanceof FakeTlsError && error.code === 'closed' && this.mayRefuse) {
+      } else if (
+        error instanceof FakeTlsError &&
+        error.code === 'closed' &&
+        (couldBeRefused || this.mayRefuse)
+      ) {
         this.#model.book(`refused ${user}`, 1, 1)
         this.#model.count('refused')
       } else {

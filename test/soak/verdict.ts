@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseTotals } from '#primary/state-file/totals'
 import { sumMetric } from '../support/process-state.ts'
 import type { StatsJson } from '../support/proxy.ts'
@@ -167,9 +168,18 @@ export async function compareAtEnd(ending: Ending): Promise<Verdict> {
     expect(`state file ${name} down`, bytesOut, downs.low, downs.high)
   }
   if (kept === null) problems.push('the state file cannot be read')
+  await takeAll(statsd)
   compareStatsd(statsd, metrics, expect)
   for (const line of program.complaints) if (!isExpected(line)) problems.push(`log: ${JSON.stringify(line)}`)
   return { problems, counters }
+}
+
+/** All that the program has sent is there by its end; a turn takes some of it. */
+async function takeAll({ datagrams }: StatsdServer): Promise<void> {
+  for (let before = -1; before < datagrams.length;) {
+    before = datagrams.length
+    await nextTurn()
+  }
 }
 
 /** Every rise of every counter has been sent. */

@@ -7,8 +7,8 @@ export type Fault =
   | { readonly kind: 'exit' }
   /** Keep on allocating until the heap limit. */
   | { readonly kind: 'out-of-memory' }
-  /** Serve nothing for so long, then exit: what was posted meanwhile is never read. */
-  | { readonly kind: 'block-then-exit'; readonly blockMs: number }
+  /** Serve nothing for so long, or until the gate opens, then exit: what was posted meanwhile is never read. */
+  | { readonly kind: 'block-then-exit'; readonly blockMs: number; readonly gate?: SharedArrayBuffer }
   /** Never come back to the event loop: by turning in JavaScript or by sleeping in it. */
   | { readonly kind: 'hang'; readonly how: 'loop' | 'sleep' }
   /** Close the port on which sockets arrive, and live on. */
@@ -19,6 +19,8 @@ export type Fault =
   | { readonly kind: 'exit-in-replay-set'; readonly afterWrites: number }
   /** The system clock, as this thread reads it, is off by so much from now on. */
   | { readonly kind: 'set-clock'; readonly offsetMs: number }
+  /** So much time has passed at once, as limits of this thread count it. Armed when it has looked at all of them. */
+  | { readonly kind: 'skip-time'; readonly ms: number }
   /** No fault: collect garbage and tell what is left. */
   | { readonly kind: 'measure-heap' }
   /** No fault: tell what keeps the thread alive. */
@@ -42,6 +44,11 @@ export const DIE_AT_START_VARIABLE = 'MTG_MULTI_TEST_DIE_AT_START'
 
 /** Names a file with a port that is taken: the first thread that accepts for itself from its start, and finds it, tries that. */
 export const TAKEN_PORT_VARIABLE = 'MTG_MULTI_TEST_TAKEN_PORT'
+
+export function openGate(gate: SharedArrayBuffer): void {
+  Atomics.store(new Int32Array(gate), 0, 1)
+  Atomics.notify(new Int32Array(gate), 0)
+}
 
 export const FAULTY_SERVE: string = new URL('faulty-serve.ts', import.meta.url).href
 

@@ -1,5 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BroadcastChannel } from 'node:worker_threads'
+import { CounterSums } from '#shared/state/counters'
 import { THREAD_SEQUENCE, threadStart } from '#shared/state/ledger-layout'
 import serve, { type ServeTask } from '#worker/serve'
 import {
@@ -41,7 +43,7 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
       case 'out-of-memory':
         return exhaustHeap()
       case 'block-then-exit':
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, command.blockMs)
+        Atomics.wait(new Int32Array(command.gate ?? new SharedArrayBuffer(4)), 0, 0, command.blockMs)
         return exit()
       case 'hang':
         return hang(command.how)
@@ -58,6 +60,8 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
       case 'set-clock':
         Date.now = () => systemNow() + command.offsetMs
         return report({ kind: 'armed', thread })
+      case 'skip-time':
+        return void skipTime(command.ms, boot).then(() => report({ kind: 'armed', thread }))
       case 'measure-heap':
         return report({ kind: 'heap', thread, bytes: measureHeap() })
       case 'count-resources':
@@ -116,6 +120,16 @@ function reportHandOffs({ handOffPort }: ServeTask, onHandOff: (remotePort: numb
 
 function hang(how: 'loop' | 'sleep'): never {
   for (;;) if (how === 'sleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+}
+
+/** A tick lets the others know that the thread lives, and every fourth one looks at the limits. */
+const TICKS_PER_SWEEP = 4
+
+async function skipTime(ms: number, { counters, thread }: ServeTask['boot']): Promise<void> {
+  const read = process.hrtime.bigint.bind(process.hrtime)
+  process.hrtime.bigint = () => read() + BigInt(ms) * 1_000_000n
+  const sums = new CounterSums(counters)
+  for (const last = sums.beats(thread) + BigInt(TICKS_PER_SWEEP); sums.beats(thread) < last;) await sleep(20)
 }
 
 function exit(): never {

@@ -15,13 +15,14 @@ export function countAccepted(port: number): number {
 /** Rows are `sl: local:port remote:port state tx:rx tr:when retransmits uid timeout inode …`, addresses and ports in hex. */
 function countIn(table: string, port: number): number {
   const needle = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
-  let count = 0
+  // By inode: the table is read some rows at a time, and one may come twice when others come and go meanwhile.
+  const found = new Set<string>()
   for (let at = table.indexOf(needle); at >= 0; at = table.indexOf(needle, at + 1)) {
     const end = table.indexOf('\n', at)
     const row = table.slice(table.lastIndexOf('\n', at) + 1, end < 0 ? undefined : end)
-    const [, local = '', , state, , , , , , inode] = row.trim().split(/\s+/)
+    const [, local = '', , state, , , , , , inode = '0'] = row.trim().split(/\s+/)
     // Without an inode nobody has a descriptor of it. The port of the other end matches as well.
-    if (local.endsWith(needle.trimEnd()) && state !== LISTEN && inode !== '0') count += 1
+    if (local.endsWith(needle.trimEnd()) && state !== LISTEN && inode !== '0') found.add(inode)
   }
-  return count
+  return found.size
 }

@@ -95,6 +95,7 @@ export async function startRouter(owner: Owner, kind: RouterKind, dc: HostPort):
     mtg,
     log: () =>
       mtg.output
+        .slice(0, mtg.output.lastIndexOf('\n') + 1) // its last line may be half of one
         .split('\n')
         .filter((line) => line.startsWith('{'))
         .map((line) => JSON.parse(line) as Record<string, unknown>),

@@ -39,10 +39,19 @@ export class Program {
     }
   }
 
+  /** Of stdout, as far as they have come whole: one that is longer than a pipe's page may come in pieces. */
+  get lines(): string[] {
+    const lines = this.stdout.split('\n')
+    const rest = lines.pop() ?? ''
+    // Nothing follows any more: what it ends with is what it said.
+    return (rest !== '' && this.child.stdout?.readableEnded === true ? [...lines, rest] : lines).filter(
+      (line) => line !== '',
+    )
+  }
+
   /** The lines of the log. Throws if stdout is anything but JSON lines. */
   log(): Record<string, unknown>[] {
-    const lines = this.stdout.split('\n').filter((line) => line !== '')
-    return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+    return this.lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 }
 

@@ -23,13 +23,17 @@ export interface Tools extends ListTools {
 }
 
 /** @param folder of an earlier start, for a restart; default: a new one, which goes with the test */
-export function createTools(t: TestContext, folder: string = createFolder(t), httpTimeoutMs = 10_000): Tools {
+export function createTools(
+  t: TestContext,
+  folder: string = createFolder(t),
+  httpTimeoutMs: () => number = () => 10_000,
+): Tools {
   const logFile = join(folder, 'log')
   const log = createLogger({ level: 'debug', destination: logFile, pretty: false })
   return {
     folder,
     tasks,
-    fetch: createFetchList(httpGet, () => httpTimeoutMs),
+    fetch: createFetchList(httpGet, httpTimeoutMs),
     cache: new ListCache([join(folder, 'cache')], log),
     log,
     logLines: () =>

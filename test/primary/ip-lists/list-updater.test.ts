@@ -168,7 +168,8 @@ test(
   'whatever stands where the server was, the last copy holds, and the server is back as soon as it is',
   LIMIT,
   async (t) => {
-    const tools = createTools(t, createFolder(t), 500)
+    const timeout = { ms: 10_000 }
+    const tools = createTools(t, createFolder(t), () => timeout.ms)
     const server = await startListServer(t, { '/list': { body: '192.0.2.1' } })
     const way = await startFaultyWay(t, Number(new URL(server.url('/')).port))
     const running = run(t, tools, configure([`http://127.0.0.1:${way.port}/list`]))
@@ -179,6 +180,7 @@ test(
     for (const fault of ['down', 'reset', 'hang', 'garbage', 'truncate'] as const) {
       let wait = await running.clock.nextWait()
       await way.setFault(fault)
+      timeout.ms = fault === 'hang' ? 500 : 10_000
       wait.end()
       wait = await running.clock.nextWait()
       assert.equal(wait.ms, 2000, fault)
@@ -191,6 +193,7 @@ test(
       last += 1
       server.answers.set('/list', { body: `192.0.2.${last}` })
       await way.setFault(null)
+      timeout.ms = 10_000
       loaded = running.nextList()
       wait.end()
       await loaded

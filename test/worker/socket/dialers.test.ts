@@ -206,7 +206,8 @@ for (const [place, open] of OPENERS) {
       const account = { username: 'anna', password: 'hunter2' }
       const socks = await startSocksServer(t, { ...account, fault: { at, how } })
       const { dial, failures } = createDialler(open, [socks5(socks.port, account)])
-      await assert.rejects(dial(await startTarget(t), { timeoutMs: SHORT_MS }), (error) => {
+      const timeoutMs = code === 'timeout' ? SHORT_MS : LIVENESS_MS
+      await assert.rejects(dial(await startTarget(t), { timeoutMs }), (error) => {
         assert.ok(error instanceof DialError)
         assert.equal(error.code, code)
         assert.match(error.message, reason)

@@ -104,19 +104,17 @@ test('a site of TLS 1.2 is no model', LIMIT, async (t) => {
   assert.deepEqual(result, { ok: false, reason: 'the site speaks TLSv1.2, clients of ours see TLSv1.3' })
 })
 
+const SILENCE = /no answer within 300 ms/
 const BROKEN: readonly [string, (socket: Socket) => void, RegExp][] = [
   ['hangs up', (socket) => socket.end(), /disconnected|closed/],
   ['resets', (socket) => socket.resetAndDestroy(), /ECONNRESET|closed/],
   ['answers with something else', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'), /./],
-  ['keeps silent', () => {}, /no answer within 300 ms/],
-  [
-    'answers with half a record',
-    (socket) => socket.write(Buffer.from('1603030100020000', 'hex')),
-    /no answer within 300 ms/,
-  ],
+  ['keeps silent', () => {}, SILENCE],
+  ['answers with half a record', (socket) => socket.write(Buffer.from('1603030100020000', 'hex')), SILENCE],
 ]
 
 for (const [what, answer, expected] of BROKEN) {
+  const isSilent = expected === SILENCE
   test(`a site that ${what} is a reason, not an error`, LIMIT, async (t) => {
     const sockets: Socket[] = []
     const server = createServer((socket) => {
@@ -132,7 +130,7 @@ for (const [what, answer, expected] of BROKEN) {
       for (const socket of sockets) socket.destroy()
     })
     const { port } = server.address() as AddressInfo
-    const result = await probeFront(task(port, { timeoutMs: 300 }))
+    const result = await probeFront(task(port, isSilent ? { timeoutMs: 300 } : {}))
     assert.ok(!result.ok)
     assert.match(result.reason, expected)
   })

@@ -7,17 +7,19 @@ export const MAX_QUEUED = 8192
 
 /** Lets so many jobs run at once; the others wait in line. */
 export class AskLimit {
+  readonly #maxInFlight: number
   readonly #queue: (() => void)[]
   #running: number
 
-  constructor() {
+  constructor(maxInFlight: number = MAX_IN_FLIGHT) {
+    this.#maxInFlight = maxInFlight
     this.#queue = []
     this.#running = 0
   }
 
   /** @throws DialError `limit` when too many wait already, or whatever the job throws */
   async run<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#running >= MAX_IN_FLIGHT) {
+    if (this.#running >= this.#maxInFlight) {
       if (this.#queue.length >= MAX_QUEUED) throw new DialError('limit', 'too many names are being resolved')
       // Whoever ends hands its place on.
       await new Promise<void>((resolve) => this.#queue.push(resolve))

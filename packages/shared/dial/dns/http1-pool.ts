@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import { AskLimit } from './ask-limit.ts'
 import { Attention } from './attention.ts'
 import { buildHttpQuery, type HttpTarget, readHttpAnswer } from './http-message.ts'
 import type { DnsConnection } from './kept-connection.ts'
@@ -15,6 +16,8 @@ const NOTHING = { ref: () => {}, unref: () => {} }
 export class Http1Pool implements DnsConnection {
   readonly #target: HttpTarget
   readonly #attention: Attention
+  /** Node's agent has a line as well, in which whoever comes while a socket becomes free goes first, and the first go last. */
+  readonly #line: AskLimit
   readonly #agent: Agent
   #isOver: boolean
 
@@ -25,6 +28,7 @@ export class Http1Pool implements DnsConnection {
   constructor(first: TLSSocket, open: () => Promise<TLSSocket>, target: HttpTarget, idleMs: number) {
     this.#target = target
     this.#isOver = false
+    this.#line = new AskLimit(MAX_SOCKETS)
     this.#attention = new Attention(NOTHING, idleMs, () => {
       this.#isOver = true
       this.#agent.destroy()
@@ -50,7 +54,7 @@ export class Http1Pool implements DnsConnection {
   async ask(question: Question, signal: AbortSignal): Promise<DnsAnswer> {
     this.#attention.begin()
     try {
-      return await this.#exchange(question, signal)
+      return await this.#line.run(() => this.#exchange(question, signal))
     } finally {
       this.#attention.end()
     }

@@ -180,6 +180,19 @@ for (const kind of ['tls', 'https'] as const) {
   })
 }
 
+test('over HTTP/1.1 whoever asks first is answered first, however many come behind', LIMIT, async (t) => {
+  const resolver = connectTo(t, await startDnsServer(t, answer, { http1: true }), 'https over HTTP/1.1')
+  const answered: number[] = []
+  const ask = async (host: number): Promise<void> => {
+    await resolver.resolve(`host-${host}.example`, 4)
+    answered.push(host)
+  }
+  await Promise.all(Array.from({ length: 200 }, (_, host) => ask(host)))
+  // Not quite in order: several are on their way at once.
+  const last = Math.max(...Array.from({ length: 64 }, (_, host) => answered.indexOf(host)))
+  assert.ok(last < 100, `of the first 64 one was the ${last + 1}th`)
+})
+
 test('an HTTP answer that is no DNS answer is an error that says so', LIMIT, async (t) => {
   const { pass } = fakeNow(t)
   const server = await startDnsServer(t, answer)
