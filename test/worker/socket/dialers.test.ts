@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { type TestContext, test } from 'node:test'
+import { suite, type TestContext, test } from 'node:test'
 import type { UpstreamProxy } from '#shared/config'
 import type { HostPort } from '#shared/dc'
 import { dialThrough } from '#shared/dial/dial-through'
@@ -200,26 +200,29 @@ const FAULTS: readonly (readonly [SocksAnswer, SocksFault, 'upstream' | 'timeout
 ]
 
 for (const [place, open] of OPENERS) {
-  for (const [at, how, code, reason] of FAULTS) {
-    const name = Buffer.isBuffer(how) ? `answer ${how.toString('hex')}` : how
-    test(`a server that does "${name}" at the ${at} fails the dial, ${place}`, LIMIT, async (t) => {
-      const account = { username: 'anna', password: 'hunter2' }
-      const socks = await startSocksServer(t, { ...account, fault: { at, how } })
-      const { dial, failures } = createDialler(open, [socks5(socks.port, account)])
-      const timeoutMs = code === 'timeout' ? SHORT_MS : LIVENESS_MS
-      await assert.rejects(dial(await startTarget(t), { timeoutMs }), (error) => {
-        assert.ok(error instanceof DialError)
-        assert.equal(error.code, code)
-        assert.match(error.message, reason)
-        assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${socks.port}`))
-        const causes = `${error.stack} ${String(error.cause)} ${JSON.stringify(error)}`
-        assert.doesNotMatch(causes, /anna|hunter2/)
-        return true
+  // A third of them wait for their limit: all at once.
+  suite(`faults of a server, ${place}`, { concurrency: true }, () => {
+    for (const [at, how, code, reason] of FAULTS) {
+      const name = Buffer.isBuffer(how) ? `answer ${how.toString('hex')}` : how
+      test(`a server that does "${name}" at the ${at} fails the dial, ${place}`, LIMIT, async (t) => {
+        const account = { username: 'anna', password: 'hunter2' }
+        const socks = await startSocksServer(t, { ...account, fault: { at, how } })
+        const { dial, failures } = createDialler(open, [socks5(socks.port, account)])
+        const timeoutMs = code === 'timeout' ? SHORT_MS : LIVENESS_MS
+        await assert.rejects(dial(await startTarget(t), { timeoutMs }), (error) => {
+          assert.ok(error instanceof DialError)
+          assert.equal(error.code, code)
+          assert.match(error.message, reason)
+          assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${socks.port}`))
+          const causes = `${error.stack} ${String(error.cause)} ${JSON.stringify(error)}`
+          assert.doesNotMatch(causes, /anna|hunter2/)
+          return true
+        })
+        assert.equal(failures(), 1, 'the breaker is told')
+        await waitEmpty(socks)
       })
-      assert.equal(failures(), 1, 'the breaker is told')
-      await waitEmpty(socks)
-    })
-  }
+    }
+  })
 
   test(
     `wrong credentials, none where some are due, and a dead server are the way's fault, ${place}`,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { test, type TestContext } from 'node:test'
+import { suite, test, type TestContext } from 'node:test'
 import type { TlsOptions } from 'node:tls'
 import type { FrontProbeTask } from '#shared/front-probe'
 import type { FrontFlights } from '#shared/traffic-profile'
@@ -51,22 +51,25 @@ const CASES: readonly (TlsOptions & { name: string; suite: number; group: number
   },
 ]
 
-for (const { name, suite, group, ...options } of CASES) {
-  test(`a site that answers with ${name} is seen so`, LIMIT, async (t) => {
-    const { hybrid: flight, classic } = await probe(t, options)
-    assert.deepEqual([flight.cipherSuite, flight.group], [suite, group])
-    assert.deepEqual([classic.cipherSuite, classic.group], [suite, group === 0x11ec ? 0x001d : group])
-    assert.deepEqual(flight.extensions, [0x2b, 0x33], 'the order of OpenSSL')
-    // EncryptedExtensions, Certificate, CertificateVerify, Finished, each in a record.
-    assert.equal(flight.recordBytes.length, 4)
-    assert.equal(flight.tickets, 2, 'as OpenSSL sends them')
-    assert.equal(flight.encryptedBytes.length, 3)
-    const last = flight.recordBytes.reduce((sum, bytes) => sum + 5 + bytes, 0)
-    assert.equal(flight.encryptedBytes[2], last)
-    for (const bytes of flight.encryptedBytes)
-      assert.ok(Math.abs(bytes - last) <= 4, 'signatures differ a little')
-  })
-}
+// Each waits for tickets that may still come: all at once.
+suite('what a site answers with', { concurrency: true }, () => {
+  for (const { name, suite: cipherSuite, group, ...options } of CASES) {
+    test(`a site that answers with ${name} is seen so`, LIMIT, async (t) => {
+      const { hybrid: flight, classic } = await probe(t, options)
+      assert.deepEqual([flight.cipherSuite, flight.group], [cipherSuite, group])
+      assert.deepEqual([classic.cipherSuite, classic.group], [cipherSuite, group === 0x11ec ? 0x001d : group])
+      assert.deepEqual(flight.extensions, [0x2b, 0x33], 'the order of OpenSSL')
+      // EncryptedExtensions, Certificate, CertificateVerify, Finished, each in a record.
+      assert.equal(flight.recordBytes.length, 4)
+      assert.equal(flight.tickets, 2, 'as OpenSSL sends them')
+      assert.equal(flight.encryptedBytes.length, 3)
+      const last = flight.recordBytes.reduce((sum, bytes) => sum + 5 + bytes, 0)
+      assert.equal(flight.encryptedBytes[2], last)
+      for (const bytes of flight.encryptedBytes)
+        assert.ok(Math.abs(bytes - last) <= 4, 'signatures differ a little')
+    })
+  }
+})
 
 test('what the site sends on top of it counts: with ALPN its first record is longer', LIMIT, async (t) => {
   const plain = await probe(t, { ecdhCurve: 'X25519' })

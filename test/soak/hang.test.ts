@@ -3,7 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { Faults, FAULTY_SERVE } from '../support/faults.ts'
-import { readMetric, startWorld, waitMetric, waitUntil, type World, type WorldOptions } from './world.ts'
+import {
+  readMetric,
+  startWorld,
+  waitMetric,
+  waitUntil,
+  type World,
+  type WorldOptions,
+} from '../end-to-end/world.ts'
 
 const timeout = 60_000
 /** The real limit is 20 s. A thread of a busy test machine needs a second or two to load. */
