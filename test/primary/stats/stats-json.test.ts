@@ -55,7 +55,9 @@ test('names that JSON or JavaScript treats specially come out as they are, in th
   const text = formatStats(
     {
       startedAtMs,
-      users: ['\u{1f600}', '\uff5e', 'b', '__proto__', '10', '9', 'a"<&>', 'a\u2028\u2029', 'B', 'é'].map(user),
+      users: ['\u{1f600}', '\uff5e', 'b', '__proto__', '10', '9', 'a"<&>', 'a\u2028\u2029', 'B', 'é'].map(
+        user,
+      ),
       throttle: null,
     },
     startedAtMs,
