@@ -2,8 +2,6 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
@@ -23,6 +21,7 @@ import {
 import { startTestProxy, type StatsJson, type TestProxy } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const secretOf = (key: string): string => `ee${key.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const QUIET = secretOf('01')
@@ -361,10 +360,7 @@ test('a thread that dies while the proxy drains does not hold up its stop', opti
 })
 
 test('a thread that dies before it serves does not keep the proxy from starting', options, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-crash-'))
-  const marker = join(folder, 'die')
-  writeFileSync(marker, '')
-  process.env[DIE_AT_START_VARIABLE] = marker
+  process.env[DIE_AT_START_VARIABLE] = join(makeDirectory(t, { die: '' }), 'die')
   try {
     const { connect, proxy, stop } = await setUp(t)
     const client = await connect(QUIET)
@@ -374,7 +370,6 @@ test('a thread that dies before it serves does not keep the proxy from starting'
     await stop()
   } finally {
     delete process.env[DIE_AT_START_VARIABLE]
-    rmSync(folder, { recursive: true })
   }
 })
 
@@ -382,13 +377,11 @@ for (const [when, delayed] of [
   ['as soon as they serve', 'setTimeout(() => { throw new Error("injected") }, 100)'],
   ['before they have loaded anything', 'throw new Error("injected")'],
 ] as const) {
-  test(`the program whose threads die ${when} ends with 1 and says why`, options, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-crash-'))
+  test(`the program whose threads die ${when} ends with 1 and says why`, options, async (t) => {
+    const folder = makeDirectory(t, {
+      'config.toml': `secret = "${QUIET}"\nbind-to = "127.0.0.1:${await findFreePort()}"\n[performance]\nworkers = 2\n`,
+    })
     const config = join(folder, 'config.toml')
-    writeFileSync(
-      config,
-      `secret = "${QUIET}"\nbind-to = "127.0.0.1:${await findFreePort()}"\n[performance]\nworkers = 2\n`,
-    )
     const preload = `import { isMainThread } from 'node:worker_threads'; if (!isMainThread) ${delayed}`
     const main = new URL('../../packages/primary/main.ts', import.meta.url).pathname
     const child = spawn(
@@ -401,7 +394,6 @@ for (const [when, delayed] of [
       text(child.stderr),
       once(child, 'exit') as Promise<[number | null]>,
     ])
-    rmSync(folder, { recursive: true })
     assert.equal(code, 1, errors)
     assert.match(
       errors,

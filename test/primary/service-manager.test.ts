@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { ServiceManager } from '#primary/service-manager'
 import { waitUntil } from '../end-to-end/world.ts'
-import { makeDirectory } from './commands/run-program.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 interface Fake {
   readonly env: NodeJS.ProcessEnv

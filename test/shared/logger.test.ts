@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import { BugError, DialError } from '#shared/errors'
 import { createLogger, formatError, type Logger } from '#shared/logger'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /** A logger to a file, and what it wrote as parsed lines. */
 function openLog(
   t: TestContext,
   options: { level?: 'debug' | 'info' | 'silent'; name?: string; pretty?: boolean } = {},
 ): { log: Logger; text: () => string; lines: () => Record<string, unknown>[] } {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-log-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  const folder = makeDirectory(t)
   const destination = join(folder, 'log')
   const log = createLogger(
     { level: options.level ?? 'info', destination, pretty: options.pretty ?? false },

@@ -7,7 +7,7 @@ import { ServiceManager } from '#primary/service-manager'
 import { createLogger } from '#shared/logger'
 import { startWorld, waitUntil } from '../../end-to-end/world.ts'
 import { connectFakeTls } from '../../support/faketls-client.ts'
-import { makeDirectory } from './run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 // The test runner makes Node write a report for this signal.
 process.report.reportOnSignal = false

@@ -8,7 +8,7 @@ import { TotalsKeeper } from '#primary/state-file/totals-keeper'
 import { formatTotals, mergeTotals, type Totals } from '#primary/state-file/totals'
 import { createLogger, type Logger } from '#shared/logger'
 import { waitUntil } from '../../end-to-end/world.ts'
-import { makeDirectory } from '../commands/run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const anna = (bytesIn: number, lastSeenMs = 1): ReadonlyMap<string, Totals> =>
   new Map([['anna', { bytesIn, bytesOut: 2 * bytesIn, lastSeenMs }]])

@@ -23,7 +23,7 @@ import { StateFile, type StateFileOptions } from '#primary/state-file/state-file
 import { formatTotals, type Totals } from '#primary/state-file/totals'
 import { OperatorError } from '#shared/errors'
 import { createLogger } from '#shared/logger'
-import { makeDirectory } from '../commands/run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const ANNA = new Map<string, Totals>([['anna', { bytesIn: 1, bytesOut: 2, lastSeenMs: 3 }]])
 const MORE = new Map<string, Totals>([['anna', { bytesIn: 10, bytesOut: 20, lastSeenMs: 30 }]])

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { HostsFile, parseHosts } from '#shared/dial/dns/hosts-file'
 import { Resolver } from '#shared/dial/resolver'
 import { addressRecord, startDnsServer } from '../../../support/dns-server.ts'
 import { fakeNow, PATIENT, serverConfig } from './support.ts'
+import { makeDirectory } from '../../../support/make-directory.ts'
 
 const FILE = `# the network
 127.0.0.1\tlocalhost
@@ -19,8 +19,7 @@ nonsense    site.example
 192.0.2.3`
 
 function writeHosts(t: TestContext, text: string): string {
-  const directory = mkdtempSync(join(tmpdir(), 'mtg-multi-hosts-'))
-  t.after(() => rmSync(directory, { recursive: true }))
+  const directory = makeDirectory(t)
   const path = join(directory, 'hosts')
   writeFileSync(path, text)
   return path
