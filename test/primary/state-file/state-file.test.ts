@@ -198,6 +198,29 @@ test('a file that is a directory is an error, and the lock is let go of', async 
   }
 })
 
+test('every 30 seconds it is saved', async (t) => {
+  const fixture = prepare(t)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const file = await StateFile.open(fixture)
+  let now: ReadonlyMap<string, Totals> = ANNA
+  let reads = 0
+  file.keepSaving(() => {
+    reads += 1
+    return now
+  })
+  t.mock.timers.tick(29_999)
+  // Whatever is in the queue before it is done when this one is.
+  await file.save(() => new Map())
+  assert.equal(reads, 0)
+  t.mock.timers.tick(1)
+  await file.save(() => now)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(ANNA))
+  now = MORE
+  t.mock.timers.tick(30_000)
+  await file.close(() => now)
+  assert.equal(reads, 2)
+})
+
 test('while the disk takes no end over a save, no others line up behind it', async (t) => {
   const fixture = prepare(t)
   t.mock.timers.enable({ apis: ['setInterval'] })
