@@ -1,26 +1,17 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BugError } from '#shared/errors'
 import { stopExactly } from '../support/exactness.ts'
 import { connectFakeTls, connectRaw, type FakeTlsClient } from '../support/faketls-client.ts'
 import { DIE_AT_START_VARIABLE, type Fault, Faults, FAULTY_SERVE } from '../support/faults.ts'
-import {
-  countDescriptors,
-  eventually,
-  fetchStats,
-  fetchText,
-  LIVENESS_LIMIT_MS,
-  sumMetric,
-} from '../support/process-state.ts'
+import { countDescriptors, eventually, fetchStats, fetchText, sumMetric } from '../support/process-state.ts'
 import { startTestProxy, type StatsJson, type TestProxy } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { startProgram } from '../primary/commands/run-program.ts'
 import { makeDirectory } from '../support/make-directory.ts'
 
 const secretOf = (key: string): string => `ee${key.repeat(16)}${Buffer.from('example.com').toString('hex')}`
@@ -381,24 +372,24 @@ for (const [when, delayed] of [
     const folder = makeDirectory(t, {
       'config.toml': `secret = "${QUIET}"\nbind-to = "127.0.0.1:${await findFreePort()}"\n[performance]\nworkers = 2\n`,
     })
-    const config = join(folder, 'config.toml')
     const preload = `import { isMainThread } from 'node:worker_threads'; if (!isMainThread) ${delayed}`
-    const main = new URL('../../packages/primary/main.ts', import.meta.url).pathname
-    const child = spawn(
-      process.execPath,
-      ['--import', `data:text/javascript,${encodeURIComponent(preload)}`, main, 'run', config],
-      { stdio: ['ignore', 'pipe', 'pipe'], timeout: 2 * LIVENESS_LIMIT_MS },
-    )
-    const [log, errors, [code]] = await Promise.all([
-      text(child.stdout),
-      text(child.stderr),
-      once(child, 'exit') as Promise<[number | null]>,
-    ])
-    assert.equal(code, 1, errors)
+    const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(preload)}`]
+    const program = startProgram(t, ['run', 'config.toml'], { cwd: folder, nodeArgs })
+    assert.equal(await program.exit(), 1, program.stderr)
     assert.match(
-      errors,
+      program.stderr,
       /^mtg-multi: error: internal error: 5 worker threads died within a minute.*injected/m,
     )
-    assert.equal(log.split('\n').filter((line) => line.includes('worker thread died')).length, 5)
+    const deaths = program
+      .log()
+      .filter(({ message }) => message === 'worker thread died')
+      .map(({ worker, timestamp }) => ({ worker, ms: Number(timestamp) }))
+    assert.equal(deaths.length, 5)
+    for (const [at, { worker, ms }] of deaths.entries()) {
+      const next = deaths.slice(at + 1).find((death) => death.worker === worker)
+      const pauseMs = 50 * (at + 1)
+      // A timer may be a millisecond early.
+      assert.ok(next === undefined || next.ms - ms >= pauseMs - 2, `${pauseMs} ms after death ${at + 1}`)
+    }
   })
 }
