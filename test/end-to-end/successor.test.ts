@@ -73,7 +73,9 @@ test(
     })
     await waitMetric(proxy, 'mtg_iplist_size', { ip_list: 'blocklist' }, 1)
 
+    const started = faults.next(({ kind }) => kind === 'started')
     faults.inject(0, { kind: 'exit' })
+    assert.deepEqual(await started, { kind: 'started', thread: 0, heapLimitMb: 1024 })
     await waitMetric(proxy, 'mtg_worker_restarts', {}, 1)
     // Until it is there nobody takes connections.
     const api = `http://127.0.0.1:${proxy.running.apiAddress?.port}`

@@ -1,5 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs'
-import { BroadcastChannel } from 'node:worker_threads'
+import { BroadcastChannel, resourceLimits } from 'node:worker_threads'
 import { THREAD_SEQUENCE, threadStart } from '#shared/state/ledger-layout'
 import serve, { type ServeTask } from '#worker/serve'
 import {
@@ -70,7 +70,7 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
         return // what other threads tell the test
     }
   })
-  report({ kind: 'started', thread })
+  report({ kind: 'started', thread, heapLimitMb: resourceLimits.maxOldGenerationSizeMb })
   try {
     await serve({ ...task, boot: withTakenPort(boot) })
   } finally {
