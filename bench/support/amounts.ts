@@ -12,7 +12,7 @@ export function requireWhole(numbers: Numbers): void {
 }
 
 /** Throws for what is no number above 0. */
-function requirePositive(numbers: Numbers): void {
+export function requirePositive(numbers: Numbers): void {
   for (const [name, value] of Object.entries(numbers)) {
     if (value === undefined || (Number.isFinite(value) && value > 0)) continue
     throw new Error(`--${name}: a number above 0 is expected`)
