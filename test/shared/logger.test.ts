@@ -90,6 +90,15 @@ test('a foreseen error is one sentence with its causes, a bug keeps its stack', 
   const circular = new DialError('failed', 'again')
   circular.cause = circular
   assert.equal(formatError(circular), 'again')
+  const chain = (length: number): Error =>
+    new DialError('failed', `level ${length}`, length > 1 ? { cause: chain(length - 1) } : {})
+  assert.match(String(formatError(chain(20))), /^level 20: .*: level 12$/, 'itself and eight causes')
+})
+
+test('what is nested without end is not printed below its sixth level', (t) => {
+  const { log, lines } = openLog(t)
+  log.info({ a: { b: { c: { d: { e: { f: { g: 1 } } } } } } }, 'deep')
+  assert.deepEqual(lines()[0]?.['a'], { b: { c: { d: { e: { f: '…' } } } } })
 })
 
 test('levels below the one asked for are not written', (t) => {

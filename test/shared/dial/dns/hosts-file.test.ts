@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rmSync, writeFileSync } from 'node:fs'
+import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { HostsFile, parseHosts } from '#shared/dial/dns/hosts-file'
@@ -43,6 +43,12 @@ test('what the operator has fixed goes before the name server, in the family tha
   assert.equal(server.asked.length, 0)
   assert.deepEqual(await resolver.resolve('www.site.example', 6), ['2001:db8::99'])
   assert.deepEqual(await resolver.resolve('other.example'), ['198.51.100.1', '2001:db8::99'])
+})
+
+test('a file that is no list of hosts is not read, however large', async (t) => {
+  const path = writeHosts(t, FILE)
+  truncateSync(path, 16 * 1024 * 1024 + 1) // zeros that take no room on the disk
+  assert.deepEqual(await new HostsFile(path).find('www.site.example', 0), [])
 })
 
 test('all who ask while the file is read get what it says', async (t) => {
