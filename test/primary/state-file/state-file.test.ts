@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -120,6 +121,16 @@ for (const [what, text] of [
     await file.close(() => ANNA)
   })
 }
+
+test('so is one that is too large to be ours, without being read', async (t) => {
+  const fixture = prepare(t)
+  writeFileSync(fixture.path, formatTotals(ANNA), { mode: 0o600 })
+  truncateSync(fixture.path, 128 * 1024 * 1024 + 1) // zeros that take no room on the disk
+  const file = await StateFile.open(fixture)
+  assert.deepEqual(file.restored, new Map())
+  assert.deepEqual(fixture.logged(), ['the state file cannot be understood and was set aside'])
+  await file.close(() => ANNA)
+})
 
 test('a save that fails is said once and counted each time; it goes on when it works again', async (t) => {
   const fixture = prepare(t)
