@@ -1,5 +1,5 @@
 /**
- * Is a revision slower than another one? `node bench/compare-revisions.ts BASE [SUBJECT] [--runs 5] [--limit 1.25]`
+ * Is a revision slower than another one? `npm run bench:compare -- BASE [SUBJECT] [--runs 5] [--limit 1.25]`
  *
  * Both are measured in a fixed set of scenarios, run by run in turn. Exits 1 when the median ratio of a processor time is
  * above the limit. BASE and SUBJECT are what `--compare` takes: a git revision, a directory, key=value; SUBJECT is this
@@ -8,6 +8,7 @@
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 
+import { requirePositive, requireWhole } from './support/amounts.ts'
 import { parseSubject } from './support/parse-subject.ts'
 import { runProgram } from './support/program.ts'
 import { clearProgress, showProgress } from './support/report.ts'
@@ -36,7 +37,7 @@ const TESTS: readonly Test[] = [
 ]
 
 const values = await yargs(hideBin(process.argv))
-  .scriptName('node bench/compare-revisions.ts')
+  .scriptName('npm run bench:compare --')
   .usage('$0 BASE [SUBJECT]')
   .options({
     runs: { type: 'number', default: 5, describe: 'of each, in turn' },
@@ -50,9 +51,11 @@ const values = await yargs(hideBin(process.argv))
     },
   })
   .demandCommand(1, 2, 'compared with which revision?')
-  .strict().argv
-const { limit, json, quick, scenario: chosen } = values
+  .strict()
+  .showHelpOnFail(false, 'npm run bench:compare -- --help shows what there is.').argv
+const { json, quick, scenario: chosen } = values
 const runs = quick ? 1 : values.runs
+const limit = quick ? Infinity : values.limit
 const [base = '', subject = ''] = values._.map(String)
 
 async function measure(test: Test): Promise<Verdict[]> {
@@ -78,16 +81,29 @@ async function measure(test: Test): Promise<Verdict[]> {
   return scenario.cpuFigures.map((figure) => judge(name, figure, ratios[figure], limit))
 }
 
+/** A name that is none would leave nothing to be slower. */
+function chooseTests(): readonly Test[] {
+  if (chosen === undefined) return TESTS
+  const names = [...new Set(TESTS.map(({ scenario }) => scenario))]
+  const unknown = chosen.find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new Error(`no comparison of ${unknown}, but of ${names.join(', ')}`)
+  return TESTS.filter(({ scenario }) => chosen.includes(scenario))
+}
+
 await runProgram(async () => {
+  requireWhole({ runs })
+  requirePositive({ limit: values.limit })
+  const tests = chooseTests()
   const say = json ? () => {} : console.log
   say(`${subject || 'this checkout'} / ${base}: processor time, min median max of ${runs} pairs`)
   const verdicts: Verdict[] = []
-  for (const test of TESTS.filter(({ scenario }) => chosen?.includes(scenario) ?? true)) {
+  for (const test of tests) {
     const found = await measure(test)
     for (const verdict of found) say(describeVerdict(verdict))
     verdicts.push(...found)
   }
   const about = { machine: describeMachine(), base, subject, runs, limit }
   console.log(JSON.stringify({ bench: 'compare-revisions', ...about, figures: verdicts }))
+  if (quick && !json) console.error('--quick: that it works, and no figure to go by.')
   return !quick && verdicts.some(({ isWorse }) => isWorse) ? 1 : 0
 })

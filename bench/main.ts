@@ -6,7 +6,8 @@ import { locateProxy, parseSubject } from './support/parse-subject.ts'
 import { runProgram } from './support/program.ts'
 import { buildJson, clearProgress, printForPeople, showProgress } from './support/report.ts'
 import { findScenario, SCENARIOS } from './support/scenarios.ts'
-import { type Amounts, type Scenario, UNUSED_AMOUNTS } from './support/scenario.ts'
+import type { Scenario } from './support/scenario.ts'
+import { collectAmounts, requireWhole } from './support/amounts.ts'
 import { describeMachine, runSeries } from './support/series.ts'
 import { createCheckoutSubject, createRunningSubject, type Subject } from './support/subject.ts'
 
@@ -52,8 +53,9 @@ const parser = yargs(hideBin(process.argv))
   .conflicts('config', ['subject', 'compare'])
   .conflicts('subject', 'compare')
   .implies('proxy', 'secret')
-  .demandCommand(1, 1, 'which scenario?')
-  .strict()
+  .demandCommand(1, 'which scenario?')
+  .strictOptions()
+  .showHelpOnFail(false, 'npm run bench -- --help shows what there is.')
 for (const { name, summary } of SCENARIOS) parser.command(name, summary)
 const values = await parser.argv
 
@@ -73,39 +75,37 @@ async function collectSubjects(): Promise<Subject[]> {
   return subjects
 }
 
-function collectAmounts({ defaults, quick }: Scenario): Amounts {
-  const { connections, count, mib, seconds } = values
-  const given = Object.entries({ connections, count, mib, seconds }).filter(
-    ([, value]) => value !== undefined,
-  )
-  return { ...UNUSED_AMOUNTS, ...defaults, ...(values.quick ? quick : {}), ...Object.fromEntries(given) }
-}
-
 /** One of them shows as well that it works. */
 function listSecretCounts({ secretCounts = [1] }: Scenario): readonly number[] {
   return values.quick ? [secretCounts[secretCounts.length >> 1] ?? 1] : secretCounts
 }
 
 async function run(): Promise<number> {
-  const scenario = findScenario(String(values._[0]))
+  const [name = '', ...others] = values._.map(String)
+  if (others.length > 0) throw new Error(`one scenario at a time, not ${[name, ...others].join(' ')}`)
+  const scenario = findScenario(name)
+  const { runs, workers, pid, 'dc-port': dcPort, 'socks-port': socksPort, secrets = [] } = values
+  requireWhole({ runs, workers, pid, 'dc-port': dcPort, 'socks-port': socksPort })
+  for (const each of secrets) requireWhole({ secrets: each })
+  const amounts = collectAmounts(scenario, values, values.quick)
   const subjects = await collectSubjects()
   const isForeign =
     values.proxy !== undefined || values.compare?.some((each) => each.startsWith('proxy:')) === true
   const options = {
-    ...collectAmounts(scenario),
-    runs: values.runs ?? (values.quick ? 1 : 3),
-    ...(values.workers === undefined ? {} : { workers: values.workers }),
+    ...amounts,
+    runs: runs ?? (values.quick ? 1 : 3),
+    ...(workers === undefined ? {} : { workers }),
     secretCounts: values.secrets ?? (isForeign ? [1] : listSecretCounts(scenario)),
     verify: values.verify,
-    dcPort: values['dc-port'] ?? (isForeign ? DC_PORT : 0),
-    socksPort: values['socks-port'] ?? (isForeign ? SOCKS_PORT : 0),
+    dcPort: dcPort ?? (isForeign ? DC_PORT : 0),
+    socksPort: socksPort ?? (isForeign ? SOCKS_PORT : 0),
   }
   if (isForeign && !values.json) {
-    const { dcPort, socksPort } = options
     console.error(
-      `The data centre is at 127.0.0.1:${dcPort}, and behind the SOCKS5 server 127.0.0.1:${socksPort}.`,
+      `The data centre is at 127.0.0.1:${options.dcPort}, and behind the SOCKS5 server 127.0.0.1:${options.socksPort}.`,
     )
   }
+  if (values.quick && !values.json) console.error('--quick: that it works, and no figure to go by.')
   const series = await runSeries(scenario, subjects, options, showProgress)
   clearProgress()
   for (const subject of subjects) await subject.dispose()

@@ -11,8 +11,10 @@ import { parseArgs } from 'node:util'
 import { findFreePort } from '../../test/support/free-port.ts'
 import { fetchText, sumMetric } from '../../test/support/process-state.ts'
 import { Child } from '../support/child.ts'
+import { requireWhole } from '../support/amounts.ts'
 import { IS_QUICK } from '../support/micro.ts'
 import { readRssKib } from '../support/process-usage.ts'
+import { runProgram } from '../support/program.ts'
 import { startProxy } from '../support/proxy-process.ts'
 import { median, quantile } from '../support/statistics.ts'
 import { Echoes, type Sample } from './echoes.ts'
@@ -204,20 +206,24 @@ function print({ name, calm, flood, attacker, limited, busy, rssMib, boundMib }:
   )
 }
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: 'string', default: IS_QUICK ? '1' : '3' },
-    nice: { type: 'string', default: '0' },
-    json: { type: 'boolean' },
-    quick: { type: 'boolean' },
-  },
+await runProgram(async () => {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string', default: IS_QUICK ? '1' : '3' },
+      nice: { type: 'string', default: '0' },
+      json: { type: 'boolean' },
+      quick: { type: 'boolean' },
+    },
+  })
+  const [rounds, niceness] = [Number(values.rounds), Number(values.nice)]
+  requireWhole({ rounds })
+  const names = positionals.length > 0 ? positionals : Object.keys(FLOODS)
+  const unknown = names.find((name) => FLOODS[name] === undefined)
+  if (unknown !== undefined)
+    throw new Error(`no such flood: ${unknown}, there are ${Object.keys(FLOODS).join(', ')}`)
+  const figures: Figures[] = []
+  for (const name of names) figures.push(await run(name, FLOODS[name]!, { rounds, niceness })) // known, see above
+  if (IS_JSON) console.log(JSON.stringify({ bench: 'floods', figures }))
+  return 0
 })
-const figures: Figures[] = []
-for (const name of positionals.length > 0 ? positionals : Object.keys(FLOODS)) {
-  const flood = FLOODS[name]
-  if (flood === undefined)
-    throw new Error(`no such flood: ${name}, there are ${Object.keys(FLOODS).join(', ')}`)
-  figures.push(await run(name, flood, { rounds: Number(values.rounds), niceness: Number(values.nice) }))
-}
-if (IS_JSON) console.log(JSON.stringify({ bench: 'floods', figures }))

@@ -7,13 +7,10 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 
-import { CounterRow, createCountersMemory } from '#shared/state/counters'
-import { dcSlot } from '#shared/state/layout'
-import { Clock } from '#worker/clock'
 import { RecordDecoder } from '#worker/fake-tls/record-decoder'
 import type { CtrStream } from '#worker/obfuscated2/ctr-stream'
 import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
-import { conveyDown, conveyUp, type SessionMeters } from '#worker/relay/convey'
+import { conveyDown, conveyUp } from '#worker/relay/convey'
 import { Relay } from '#worker/relay/relay'
 import { ByteSocket } from '#worker/socket/byte-socket'
 import { createReadBuffers } from '#worker/socket/read-buffers'
@@ -22,6 +19,7 @@ import { buildRecords, TDLIB_RECORD_PAYLOAD_BYTES } from '../../test/support/fak
 import { IS_QUICK, printFigures } from '../support/micro.ts'
 import { RecordReader } from '../support/record-reader.ts'
 import { median } from '../support/statistics.ts'
+import { createSessionMeters } from '../../test/support/session-meters.ts'
 
 const ROUNDS = IS_QUICK ? 1 : 5
 const BULK_BYTES = (IS_QUICK ? 1 : 256) * 1024 * 1024
@@ -111,14 +109,7 @@ async function openRelay(isFast: boolean): Promise<Worker> {
   const [client, dc] = accepted as [Socket, Socket]
   const slots = new WriteSlots()
   const buffers = createReadBuffers()
-  const meters: SessionMeters = {
-    tally: { up: 0, down: 0, lastActiveMs: 0 },
-    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0, prepaid: Infinity, payMore: () => {} },
-    counters: new CounterRow(createCountersMemory(1), 0),
-    upSlot: dcSlot('telegram_traffic', 0, 'from_client'),
-    downSlot: dcSlot('telegram_traffic', 0, 'to_client'),
-    clock: new Clock(),
-  }
+  const meters = createSessionMeters()
   const relay = new Relay(
     ByteSocket.adopt(client, slots, buffers.client),
     ByteSocket.adopt(dc, slots, buffers.dc),

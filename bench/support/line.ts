@@ -54,7 +54,15 @@ export class Line {
     this.#up = ciphers.up
     this.#down = ciphers.down
     this.#isFramed = isFramed
-    const records = new RecordReader((bytes) => this.onPayload(bytes))
+    let hasAnswered = !isFramed
+    const wasClosed = (): Error => {
+      const hint = hasAnswered ? '' : ': does the proxy reach the data centre of the bench?'
+      return new Error(`the connection was closed${hint}`)
+    }
+    const records = new RecordReader((bytes) => {
+      hasAnswered = true
+      this.onPayload(bytes)
+    })
     let failure: Error | null = null
     // No encoding is set, so chunks are Buffers.
     socket.on('data', (chunk) => {
@@ -67,7 +75,7 @@ export class Line {
     })
     socket.on('error', (error) => (failure = error))
     socket.on('end', () => socket.end())
-    socket.on('close', () => this.onClose(failure ?? new Error('the connection was closed')))
+    socket.on('close', () => this.onClose(failure ?? wasClosed()))
   }
 
   /** Encrypt and send. Returns false when the socket wants a 'drain' first. */
@@ -105,7 +113,10 @@ export async function openLine(target: ProxyAddress, options: LineOptions): Prom
     let flight = Buffer.alloc(0)
     do {
       const chunk = (await readChunk(socket)) as Buffer | null // no encoding is set
-      if (chunk === null) throw new Error(`the proxy closed after ${flight.length} bytes of its flight`)
+      if (chunk === null) {
+        const hint = flight.length > 0 ? '' : ': is it the right secret, and do the clocks agree?'
+        throw new Error(`the proxy closed after ${flight.length} bytes of its flight${hint}`)
+      }
       flight = Buffer.concat([flight, chunk])
     } while (verifyServerFlight(key, hello, flight) === null)
     const { frame, up, down } = buildClientFrame(key, DC)

@@ -28,7 +28,7 @@ const LEFT_OUT_OF_SECTIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** A copy of what the file says about everything else: threads, pacing, limits, socket options. The file stays as it is. */
 export function readOperatorConfig(path: string): TomlTable {
-  const table = omit(parse(readFileSync(path, 'utf8')), LEFT_OUT)
+  const table = omit(parse(readText(path)), LEFT_OUT)
   for (const [section, keys] of Object.entries(LEFT_OUT_OF_SECTIONS)) {
     const values = table[section]
     if (values !== undefined) table[section] = omit(values as TomlTable, keys) // sections are tables
@@ -40,6 +40,15 @@ export function readOperatorConfig(path: string): TomlTable {
     table['defense'] = { ...(defense as TomlTable), doppelganger: rest }
   }
   return table
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    throw new Error(`cannot read ${path}: ${code === 'ENOENT' ? 'no such file' : String(code)}`, { cause })
+  }
 }
 
 /** Keys match case-insensitively, as they do in the program. */

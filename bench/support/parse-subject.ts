@@ -46,5 +46,8 @@ export function locateProxy(address: string, secret: string, pid?: string | numb
   if (host === '' || !Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new Error(`not HOST:PORT: ${address}`)
   }
-  return { host, port, secret, pids: pid === undefined ? findListeners(port) : [Number(pid)] }
+  if (pid === undefined) return { host, port, secret, pids: findListeners(port) }
+  // Of one that is not there all figures would be 0.
+  if (!/^\d+$/.test(String(pid)) || !existsSync(`/proc/${pid}`)) throw new Error(`no such process: ${pid}`)
+  return { host, port, secret, pids: [Number(pid)] }
 }

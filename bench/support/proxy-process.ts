@@ -67,7 +67,7 @@ export interface ProxyProcess extends ProxyAddress {
   stop(): Promise<void>
 }
 
-/** Start it and wait until it accepts. Throws with the end of its log when it does not. */
+/** Start it and wait until it accepts. Throws with the end of its log when it does not, or does not know a setting. */
 export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
   const seed = randomBytes(16).toString('hex')
   const port = await findFreePort()
@@ -77,8 +77,18 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyProcess> {
     files: { 'config.toml': buildConfig(options, port, seed) },
     command: (file) => [process.execPath, main, 'run', file('config.toml')],
   })
+  // It starts all the same, and two runs that differ in nothing would be compared.
+  const ignored = Object.keys(options.overrides ?? {}).find((name) => isIgnored(started.startLog, name))
+  if (ignored !== undefined) {
+    await started.stop()
+    throw new Error(`the program that is measured knows no setting ${ignored}`)
+  }
   return { ...started, host: '127.0.0.1', port, seed, secret: buildSecret(seed, 0) }
 }
+
+/** Whether the log says that nobody knows this key. */
+const isIgnored = (log: string, name: string): boolean =>
+  log.split('\n').some((line) => line.includes(`${name} (line `) && line.includes('unknown key, ignored'))
 
 export interface Program {
   readonly port: number
@@ -87,8 +97,15 @@ export interface Program {
   command(file: (name: string) => string): readonly [program: string, ...args: string[]]
 }
 
+export interface StartedProgram {
+  readonly pid: number
+  /** What it had written when it began to listen. */
+  readonly startLog: string
+  stop(): Promise<void>
+}
+
 /** Anything that listens on a port. Its children belong to it: all of them are ended. */
-export async function startProgram(program: Program): Promise<{ pid: number; stop(): Promise<void> }> {
+export async function startProgram(program: Program): Promise<StartedProgram> {
   const directory = mkdtempSync(join(tmpdir(), 'mtg-multi-bench-'))
   const file = (name: string): string => join(directory, name)
   for (const [name, text] of Object.entries(program.files)) writeFileSync(file(name), text, { mode: 0o600 })
@@ -126,13 +143,16 @@ export async function startProgram(program: Program): Promise<{ pid: number; sto
   const deadline = Date.now() + START_TIMEOUT_MS
   while (!(await accepts(program.port))) {
     if (!running() || Date.now() > deadline || child.pid === undefined) {
-      const tail = readFileSync(file('log'), 'utf8').slice(-2000)
+      const said = readFileSync(file('log'), 'utf8').slice(-2000).trim()
+      const why = running()
+        ? `does not listen on port ${program.port} after ${START_TIMEOUT_MS / 1000} s`
+        : `ended (${child.signalCode ?? `exit code ${child.exitCode}`}) before it listened on port ${program.port}`
       await stop()
-      throw new Error(`nobody listens on port ${program.port}:\n${tail}`)
+      throw new Error(`what was started ${why}${said === '' ? '' : `:\n${said}`}`)
     }
     await sleep(START_POLL_MS)
   }
-  return { pid: child.pid ?? 0, stop }
+  return { pid: child.pid ?? 0, startLog: readFileSync(file('log'), 'utf8'), stop }
 }
 
 /** Its text. */

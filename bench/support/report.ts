@@ -66,5 +66,7 @@ function findPairs(series: readonly Series[]): [Series, Series][] {
 }
 
 function formatSpread({ min, median, max }: Spread): string {
-  return [min, median, max].map((value) => value.toFixed(2).padStart(8)).join('')
+  return [min, median, max]
+    .map((value) => (Number.isNaN(value) ? '?' : value.toFixed(2)).padStart(8))
+    .join('')
 }

@@ -21,6 +21,8 @@ export const SCENARIOS: readonly Scenario[] = [
 
 export function findScenario(name: string): Scenario {
   const scenario = SCENARIOS.find((known) => known.name === name)
-  if (scenario === undefined) throw new Error(`no scenario named ${name}`)
+  if (scenario === undefined) {
+    throw new Error(`no scenario named ${name}, there are ${SCENARIOS.map((known) => known.name).join(', ')}`)
+  }
   return scenario
 }

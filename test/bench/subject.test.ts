@@ -67,15 +67,17 @@ test('subjects: a directory, settings, a command, a proxy that runs', async () =
   await assert.rejects(parseSubject('one two'), /a checkout is one word/)
   await assert.rejects(parseSubject('no-such-revision-of-anything'), /neither a checkout/)
   await assert.rejects(parseSubject('proxy:nowhere,ee'), /not HOST:PORT/)
-  const running = await parseSubject('proxy:[::1]:8443,ee00,17')
+  const running = await parseSubject(`proxy:[::1]:8443,ee00,${process.pid}`)
   const setUp = { dcPort: 1, socksPort: 1, secretCount: 1 }
   const { host, port, secret, pids, seed } = await running.start(setUp)
   assert.deepEqual(
     { host, port, secret, pids, seed },
-    { host: '::1', port: 8443, secret: 'ee00', pids: [17], seed: null },
+    { host: '::1', port: 8443, secret: 'ee00', pids: [process.pid], seed: null },
   )
   await assert.rejects((await parseSubject('sh:run {key}')).start({ ...setUp, secretCount: 2 }), /one secret/)
   assert.throws(() => locateProxy('127.0.0.1:70000', 'ee'), /not HOST:PORT/)
+  for (const pid of [4_194_305, 'self', ''])
+    assert.throws(() => locateProxy('127.0.0.1:443', 'ee', pid), /no such process/)
 })
 
 test('what a command is told', () => {

@@ -57,6 +57,11 @@ for (const fastMode of [true, false]) {
       Object.values(full.users).map((user) => user.connections),
       [4, 4, 0],
     )
+    // To come is to be seen, before anything is moved.
+    const seen = await proxy.statsWhen(({ users: { alice, bob } }) =>
+      Boolean(alice?.last_seen && bob?.last_seen),
+    )
+    assert.equal(seen.users['carol']?.last_seen, null)
     await waitMetric(proxy, 'mtg_client_connections', { ip_family: 'ipv4' }, JOBS.length)
     await waitMetric(proxy, 'mtg_telegram_connections', { dc: '2' }, 5)
     await waitMetric(proxy, 'mtg_telegram_connections', { dc: '4' }, 3)

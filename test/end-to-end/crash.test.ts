@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BugError } from '#shared/errors'
@@ -23,6 +18,8 @@ import {
 import { startTestProxy, type StatsJson, type TestProxy } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { startProgram } from '../primary/commands/run-program.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const secretOf = (key: string): string => `ee${key.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const QUIET = secretOf('01')
@@ -377,10 +374,7 @@ test('a thread that dies while the proxy drains does not hold up its stop', opti
 })
 
 test('a thread that dies before it serves does not keep the proxy from starting', options, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-crash-'))
-  const marker = join(folder, 'die')
-  writeFileSync(marker, '')
-  process.env[DIE_AT_START_VARIABLE] = marker
+  process.env[DIE_AT_START_VARIABLE] = join(makeDirectory(t, { die: '' }), 'die')
   try {
     const { connect, proxy, stop } = await setUp(t)
     const client = await connect(QUIET)
@@ -390,7 +384,6 @@ test('a thread that dies before it serves does not keep the proxy from starting'
     await stop()
   } finally {
     delete process.env[DIE_AT_START_VARIABLE]
-    rmSync(folder, { recursive: true })
   }
 })
 
@@ -398,31 +391,28 @@ for (const [when, delayed] of [
   ['as soon as they serve', 'setTimeout(() => { throw new Error("injected") }, 100)'],
   ['before they have loaded anything', 'throw new Error("injected")'],
 ] as const) {
-  test(`the program whose threads die ${when} ends with 1 and says why`, options, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-crash-'))
-    const config = join(folder, 'config.toml')
-    writeFileSync(
-      config,
-      `secret = "${QUIET}"\nbind-to = "127.0.0.1:${await findFreePort()}"\n[performance]\nworkers = 2\n`,
-    )
+  test(`the program whose threads die ${when} ends with 1 and says why`, options, async (t) => {
+    const folder = makeDirectory(t, {
+      'config.toml': `secret = "${QUIET}"\nbind-to = "127.0.0.1:${await findFreePort()}"\n[performance]\nworkers = 2\n`,
+    })
     const preload = `import { isMainThread } from 'node:worker_threads'; if (!isMainThread) ${delayed}`
-    const main = new URL('../../packages/primary/main.ts', import.meta.url).pathname
-    const child = spawn(
-      process.execPath,
-      ['--import', `data:text/javascript,${encodeURIComponent(preload)}`, main, 'run', config],
-      { stdio: ['ignore', 'pipe', 'pipe'], timeout: 2 * LIVENESS_LIMIT_MS },
-    )
-    const [log, errors, [code]] = await Promise.all([
-      text(child.stdout),
-      text(child.stderr),
-      once(child, 'exit') as Promise<[number | null]>,
-    ])
-    rmSync(folder, { recursive: true })
-    assert.equal(code, 1, errors)
+    const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(preload)}`]
+    const program = startProgram(t, ['run', 'config.toml'], { cwd: folder, nodeArgs })
+    assert.equal(await program.exit(), 1, program.stderr)
     assert.match(
-      errors,
+      program.stderr,
       /^mtg-multi: error: internal error: 5 worker threads died within a minute.*injected/m,
     )
-    assert.equal(log.split('\n').filter((line) => line.includes('worker thread died')).length, 5)
+    const deaths = program
+      .log()
+      .filter(({ message }) => message === 'worker thread died')
+      .map(({ worker, timestamp }) => ({ worker, ms: Number(timestamp) }))
+    assert.equal(deaths.length, 5)
+    for (const [at, { worker, ms }] of deaths.entries()) {
+      const next = deaths.slice(at + 1).find((death) => death.worker === worker)
+      const pauseMs = 50 * (at + 1)
+      // A timer may be a millisecond early.
+      assert.ok(next === undefined || next.ms - ms >= pauseMs - 2, `${pauseMs} ms after death ${at + 1}`)
+    }
   })
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { startDnsServer } from '../support/dns-server.ts'
@@ -11,6 +10,7 @@ import { startStreamDc } from '../support/stream-dc.ts'
 import { RawPeer } from './raw-peer.ts'
 import { ask, assertSymptoms, FAULT_TIMEOUTS, MESSAGE, relayEnds, type Symptoms } from './symptoms.ts'
 import { startWorld, waitMetric, waitUntil } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /**
  * Whatever we depend on fails in every way there is: it ends in a bounded time, there is a line in the log and a counter,
@@ -126,8 +126,7 @@ describe('whatever fails', { concurrency: true }, () => {
     'a disk that refuses the state file is said and counted; it is written when the disk is well',
     { timeout },
     async (t) => {
-      const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-faults-'))
-      t.after(() => rmSync(folder, { recursive: true, force: true }))
+      const folder = makeDirectory(t)
       const stateFile = join(folder, 'state.json')
       const { proxy, secret } = await startWorld(t, { config: { stateFile } })
       const client = await connectFakeTls({ port: proxy.port, secret, dc: 2 })

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { parseTotals } from '#primary/state-file/totals'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { Faults, FAULTY_SERVE } from '../support/faults.ts'
 import type { StatsJson, TestProxy } from '../support/proxy.ts'
@@ -11,6 +10,7 @@ import { startStatsdServer, type StatsdServer } from '../support/statsd-server.t
 import { startStreamDc } from '../support/stream-dc.ts'
 import { buildRequest, readPattern, writePattern } from './transfer.ts'
 import { makeSecret, readMetric, startProxyIn, waitMetric, waitUntil } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const USERS = { anna: makeSecret(1), boris: makeSecret(2), carla: makeSecret(3) }
 const NAMES = ['anna', 'boris', 'carla'] as const

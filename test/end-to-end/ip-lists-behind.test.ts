@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { IpListConfig, RefuseAction } from '#shared/config'
@@ -9,14 +8,14 @@ import { connectFakeTls, parseClientSecret, type FakeTlsOptions } from '../suppo
 import { encodeV1, encodeV2 } from '../support/proxy-header.ts'
 import { RawPeer } from './raw-peer.ts'
 import { startWorld, waitMetric, type World } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /** IP lists where the primary does not know the client's address, or does not accept it. */
 
 const timeout = 30_000
 
 function listOf(t: TestContext, networks: string, action: RefuseAction = 'close'): IpListConfig {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-ip-lists-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const path = join(folder, 'list')
   writeFileSync(path, networks)
   return {

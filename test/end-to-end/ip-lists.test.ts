@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +16,7 @@ import { startSocksServer } from '../support/socks-server.ts'
 import type { ToldVerdict } from './ip-filter-worker.ts'
 import { RawPeer } from './raw-peer.ts'
 import { HOST, makeSecret, readMetric, startWorld, waitMetric, waitUntil, type World } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 30_000
 const LOOPBACK = '127.0.0.0/8'
@@ -29,8 +29,7 @@ const OFF: IpListConfig = {
 }
 
 function createFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-ip-lists-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   return folder
 }
 

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { makeSecret, waitUntil } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 const MAIN = fileURLToPath(new URL('../../packages/primary/main.ts', import.meta.url))

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { QuotaConfig, RefuseAction, UserConfig } from '#shared/config'
@@ -13,6 +11,7 @@ import type { ConfigOverrides, TestProxy } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { buildRequest, MIB, readPattern, writePattern } from './transfer.ts'
 import { makeSecret, readMetric, startProxyIn, waitMetric, waitUntil } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 30_000
 const WORKERS = 2
@@ -191,8 +190,7 @@ test('with over-limit = "front" the user whose quota is used up sees the site', 
 })
 
 test('what was used is remembered over a restart', { timeout }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-quota-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const config = { users: usersWith(3 * MIB), stateFile: join(folder, 'state.json') }
   const antiReplay = { enabled: false, maxSizeBytes: 0 } // a restart fronts hellos from before it
   const first = await start(t, { ...config, defense: { antiReplay } })

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { IpListConfig } from '#shared/config'
@@ -14,6 +13,7 @@ import {
 import { findFreePort } from '../support/free-port.ts'
 import { greetProxy, RawPeer } from './raw-peer.ts'
 import { makeSecret, startWorld, waitMetric, type WorldOptions } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /**
  * Who is refused sees a bare FIN, and nothing that tells why: not when the kernel holds bytes of his that nobody read,
@@ -116,8 +116,7 @@ test(
 )
 
 test('who is on the blocklist gets a FIN and no reset', { timeout }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-refusals-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const path = join(folder, 'list')
   writeFileSync(path, '127.0.0.0/8')
   const list = { enabled: true, downloadConcurrency: 1, updateEachMs: 86_400_000, action: 'close' } as const

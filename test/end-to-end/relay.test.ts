@@ -349,3 +349,21 @@ test('silence for the idle limit closes; a word from either side prolongs', { ti
   chatty.destroy()
   await world.proxy.statsWhen(({ total_connections }) => total_connections === 0)
 })
+
+test('behind one FIN there is half a minute of silence, and not the idle limit', { timeout }, async (t) => {
+  const half = await startStreamDc({ mode: 'half-close' })
+  const silent = await startStreamDc({ mode: 'silent' })
+  for (const dc of [half, silent]) t.after(() => dc.close())
+  const world = await startWorld(t, {
+    dcs: { 2: at(half), 4: at(silent) },
+    workerEntry: new URL('hasty-worker.ts', import.meta.url).href, // half a minute is 0.3 s there
+    config: {
+      network: { timeout: { tcpMs: 5000, httpMs: 5000, handshakeMs: 30_000, idleMs: 24 * 3_600_000 } },
+    },
+  })
+  const staying = await connect(world, 2878, 4)
+  const leaving = await connect(world, 2878, 2)
+  await waitMetric(world.proxy, 'mtg_relays_ended', { to: 'telegram', how: 'idle' }, 1)
+  await waitMetric(world.proxy, 'mtg_telegram_connections', {}, 1)
+  for (const client of [staying, leaving]) client.destroy()
+})

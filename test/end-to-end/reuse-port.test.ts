@@ -5,13 +5,13 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { connectFakeTls, type FakeTlsClient } from '../support/faketls-client.ts'
 import { Faults, FAULTY_SERVE, TAKEN_PORT_VARIABLE } from '../support/faults.ts'
 import { eventually } from '../support/process-state.ts'
 import { encodeV1 } from '../support/proxy-header.ts'
 import { RawPeer } from './raw-peer.ts'
 import { readMetric, startWorld, waitMetric, waitUntil, type World } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { makeDirectory, startProgram } from '../primary/commands/run-program.ts'
+import { startProgram } from '../primary/commands/run-program.ts'
 import { connectFakeTls } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { makeSecret } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { makeDirectory, startProgram, type Program } from '../primary/commands/run-program.ts'
+import { startProgram, type Program } from '../primary/commands/run-program.ts'
 import { connectFakeTls } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import type { StatsJson } from '../support/proxy.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { makeSecret, readMetric, startWorld, waitUntil } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 const USERS = { anna: makeSecret(1), boris: makeSecret(2) }

@@ -2,9 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -14,6 +12,7 @@ import { countDescriptors, eventually } from '../support/process-state.ts'
 import { runStorm } from '../support/storm.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const SECRET = `ee${'06'.repeat(16)}${Buffer.from('example.com').toString('hex')}`
 const options = { timeout: 120_000 }
@@ -73,13 +72,10 @@ test(
   async (t) => {
     const openFiles = 256
     const held = 400
-    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-storm-'))
     const dc = await startStreamDc({ mode: 'echo' })
     const port = await findFreePort()
-    const config = join(folder, 'config.toml')
-    writeFileSync(
-      config,
-      [
+    const folder = makeDirectory(t, {
+      'config.toml': [
         `secret = "${SECRET}"`,
         `bind-to = "127.0.0.1:${port}"`,
         'concurrency = 1000',
@@ -100,14 +96,13 @@ test(
         `2 = ["127.0.0.1:${dc.port}"]`,
         '',
       ].join('\n'),
-    )
-    const { child, log, logged } = startLimited(openFiles, config)
+    })
+    const { child, log, logged } = startLimited(openFiles, join(folder, 'config.toml'))
     const exited = once(child, 'exit')
     t.after(async () => {
       child.kill('SIGKILL')
       await exited
       await dc.close()
-      rmSync(folder, { recursive: true })
     })
     await logged('listening')
     const count = (): number => countDescriptors(child.pid)

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { HYBRID_HELLO_BYTES } from '../support/client-hello.ts'
@@ -10,6 +9,7 @@ import { encodeV1 } from '../support/proxy-header.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { startTlsSite } from '../support/tls-site.ts'
 import { makeSecret, startProxyIn, waitMetric, waitUntil } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const SUITE = 0x1303
 const HYBRID_GROUP = 0x11ec
@@ -26,8 +26,7 @@ test(
     t.after(() => site.close())
     const dc = await startStreamDc({ mode: 'echo' })
     t.after(() => dc.close())
-    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-successor-'))
-    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const folder = makeDirectory(t)
     const path = join(folder, 'list')
     writeFileSync(path, '203.0.113.66')
     const list = { downloadConcurrency: 1, updateEachMs: 86_400_000, action: 'close' } as const
@@ -74,7 +73,9 @@ test(
     })
     await waitMetric(proxy, 'mtg_iplist_size', { ip_list: 'blocklist' }, 1)
 
+    const started = faults.next(({ kind }) => kind === 'started')
     faults.inject(0, { kind: 'exit' })
+    assert.deepEqual(await started, { kind: 'started', thread: 0, heapLimitMb: 1024 })
     await waitMetric(proxy, 'mtg_worker_restarts', {}, 1)
     // Until it is there nobody takes connections.
     const api = `http://127.0.0.1:${proxy.running.apiAddress?.port}`

@@ -4,7 +4,6 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { buildClientHello, type ClientHello } from '../support/client-hello.ts'
 import { connectRaw, parseClientSecret } from '../support/faketls-client.ts'
 import { startRecordingSite } from '../support/front-site.ts'
@@ -18,6 +17,7 @@ import {
   startUpgradable,
 } from '../support/upgrade-storm.ts'
 import { waitUntil } from './world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeDirectory } from '../primary/commands/run-program.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const WATCHDOG = new URL('watchdog.ts', import.meta.url).href
 

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { HOST, startWorld, waitMetric, type World } from '../end-to-end/world.ts'
 import { FILE_BYTES, startNginxSite, type NginxSite } from './support/nginx-site.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /** Visitors with real software get from the proxy's port what they get from the site's, by Debian's nginx. */
 
@@ -100,23 +98,18 @@ test('openssl s_client sees the certificate, protocol, cipher and ALPN of the si
 test('Chromium shows the page by HTTP/2, and takes no other key than the site’s', options, async (t) => {
   const { site, proxy } = await startVisited(t)
   const browse = async (port: number, keyHash: string): Promise<string> => {
-    const profile = mkdtempSync(join(tmpdir(), 'mtg-multi-chromium-'))
-    try {
-      const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run']
-      const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync']
-      const dom = await run('chromium', [
-        ...flags,
-        ...quiet,
-        `--user-data-dir=${profile}`,
-        `--ignore-certificate-errors-spki-list=${keyHash}`,
-        `--host-resolver-rules=MAP ${HOST}:443 127.0.0.1:${port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
-        '--dump-dom',
-        `https://${HOST}/`,
-      ])
-      return String(dom)
-    } finally {
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
-    }
+    const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run']
+    const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync']
+    const dom = await run('chromium', [
+      ...flags,
+      ...quiet,
+      `--user-data-dir=${makeDirectory(t)}`,
+      `--ignore-certificate-errors-spki-list=${keyHash}`,
+      `--host-resolver-rules=MAP ${HOST}:443 127.0.0.1:${port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
+      '--dump-dom',
+      `https://${HOST}/`,
+    ])
+    return String(dom)
   }
   const [direct, proxied] = [await browse(site.port, site.keyHash), await browse(proxy.port, site.keyHash)]
   assert.equal(proxied, direct)

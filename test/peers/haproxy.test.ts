@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startWorld, waitMetric, waitUntil } from '../end-to-end/world.ts'
 import { connectFakeTls } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startPeer } from './support/peer.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 
@@ -16,8 +16,7 @@ for (const [option, outcome] of [
   ['send-proxy-v2-ssl-cn proxy-v2-options unique-id,crc32c', 'v2'],
 ] as const) {
   test(`behind HAProxy with ${option} the clients are those in front of it`, { timeout }, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-haproxy-'))
-    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const folder = makeDirectory(t)
     const listPath = join(folder, 'list')
     writeFileSync(listPath, '127.0.0.66\n')
     const world = await startWorld(t, {

@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url'
 import type { FrontFlights } from '#shared/traffic-profile'
 import probeFront from '#worker/tasks/probe-front'
 import { makeSecret, startProxyIn, waitUntil } from '../end-to-end/world.ts'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { buildClientHello, HYBRID_HELLO_BYTES, USUAL_HELLO_BYTES } from '../support/client-hello.ts'
 import { parseClientSecret } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { seeAnswer } from '../support/see-answer.ts'
 import { startPeer } from './support/peer.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /** Servers that are not Node: what the probe sees of them, and whether we answer a hello as they do. */
 

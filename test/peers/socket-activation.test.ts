@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { makeSecret } from '../end-to-end/world.ts'
 import { connectFakeTls } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { startPeer } from './support/peer.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const MAIN = fileURLToPath(new URL('../../packages/primary/main.ts', import.meta.url))
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { makeSecret } from '../end-to-end/world.ts'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { connectFakeTls } from '../support/faketls-client.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { startPeer, type Peer } from './support/peer.ts'
 import { adaptRecipe } from './support/recipe.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const MAIN = fileURLToPath(new URL('../../packages/primary/main.ts', import.meta.url))
 

@@ -1,7 +1,7 @@
 /** The proxy behind SOCKS5 servers that are not ours: Debian's dante-server and microsocks. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir, userInfo } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Socks5Proxy } from '#shared/config'
@@ -11,6 +11,7 @@ import { socks5 } from '../support/routes.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { makeSecret, startWorld, type World } from '../end-to-end/world.ts'
 import { runPeer, startPeer } from './support/peer.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 const MEGABYTE = 1 << 20
@@ -38,8 +39,7 @@ const microsocks: Server = {
 const dante: Server = {
   name: 'dante',
   start: async (t, account) => {
-    const folder = mkdtempSync(join(tmpdir(), 'mtg-dante-'))
-    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const folder = makeDirectory(t)
     const port = await findFreePort()
     const file = join(folder, 'sockd.conf')
     // Who we are in that namespace.

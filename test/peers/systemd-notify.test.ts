@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import { startUpgradable } from '../support/upgrade-storm.ts'
 import { waitUntil } from '../end-to-end/world.ts'
 import { startPeer } from './support/peer.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /** What systemd does with messages, as far as they are seen: closing the descriptor of a barrier lets its sender go. */
 const RECEIVER = `

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
@@ -13,6 +12,7 @@ import { startRecordingSite } from '../support/front-site.ts'
 import { startPeer } from './support/peer.ts'
 import { startProgram } from '../primary/commands/run-program.ts'
 import { createCounter, PATIENT } from '../shared/dial/dns/support.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = 60_000
 const LARGE = Array.from({ length: 60 }, (_, at) => `10.0.0.${at + 1}`)
@@ -25,8 +25,7 @@ type Ports = Record<Kind, number>
 /** A name server of other people's making, on loopback, with a zone of its own. */
 async function startUnbound(t: TestContext): Promise<{ ports: Ports; directory: string }> {
   const ports = { udp: await findFreePort(), tls: await findFreePort(), https: await findFreePort() }
-  const directory = mkdtempSync(join(tmpdir(), 'mtg-multi-unbound-'))
-  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  const directory = makeDirectory(t)
   const file = join(directory, 'unbound.conf')
   writeFileSync(file, buildConfig(ports))
   const unbound = startPeer(t, 'unbound', ['-d', '-p', '-c', file], { cwd: directory })

@@ -1,16 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -18,6 +8,7 @@ import { makeSecret } from '../end-to-end/world.ts'
 import { connectFakeTls } from '../support/faketls-client.ts'
 import { startStreamDc } from '../support/stream-dc.ts'
 import { type Peer, startPeer } from './support/peer.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const timeout = 60_000
@@ -50,8 +41,7 @@ function runAsNobody(t: TestContext, cwd: string, capabilities: readonly string[
 
 /** As an installation has it: root's configuration, which the proxy reads as its group, and a directory of its own. */
 function prepare(t: TestContext, dcPort: number, secret: string): string {
-  const cwd = mkdtempSync(join(tmpdir(), 'mtg-test-'))
-  t.after(() => rmSync(cwd, { recursive: true, force: true }))
+  const cwd = makeDirectory(t)
   chmodSync(cwd, 0o755)
   const config = join(cwd, 'c.toml')
   writeFileSync(

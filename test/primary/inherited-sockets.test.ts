@@ -9,8 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { takeInheritedSockets } from '#primary/inherited-sockets'
 import { OperatorError } from '#shared/errors'
 import { connectRaw } from '../support/faketls-client.ts'
-import { LIMIT_MS, makeDirectory, Program } from './commands/run-program.ts'
+import { LIMIT_MS, Program } from './commands/run-program.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const timeout = LIMIT_MS
 const MAIN = fileURLToPath(new URL('../../packages/primary/main.ts', import.meta.url))

@@ -8,6 +8,7 @@ const PAGE = readFileSync(new URL('docs/limits.md', ROOT), 'utf8')
 
 interface Row {
   readonly name: string
+  readonly value: string
   /** A file below packages/, or "key". */
   readonly where: string
   readonly tests: readonly string[]
@@ -17,9 +18,10 @@ const ROWS: readonly Row[] = PAGE.slice(PAGE.indexOf('## Clients,'))
   .split('\n')
   .filter((line) => line.startsWith('| `'))
   .map((line) => {
-    const [name = '', , where = '', , , tests = ''] = line.split(' | ')
+    const [name = '', value = '', where = '', , , tests = ''] = line.split(' | ')
     return {
       name: name.replaceAll(/[|` ]/g, ''),
+      value: value.trim(),
       where: where.trim(),
       tests: [...tests.matchAll(/`([^`]+)`/g)].map(([, file = '']) => file),
     }
@@ -65,4 +67,49 @@ test('every limit on the page exists, as a key or as a constant of that file, an
     assert.ok(tests.length > 0, `${name} has no test`)
     for (const file of tests) assert.ok(existsSync(new URL(`test/${file}`, ROOT)), `${name}: ${file}`)
   }
+})
+
+/** Bytes and milliseconds are what constants are in, unless their names say something else. */
+const UNITS: Readonly<Record<string, number>> = {
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  PiB: 2 ** 50,
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  days: 86_400_000,
+}
+/** Said in other words on the page: pages of 64 KiB, and what a timer of Node can wait for. */
+const IN_OTHER_WORDS = ['MAX_TABLE_PAGES', 'MAX_SLEEP_MS']
+
+/** `64 KiB a session` is 65,536; null of what does not begin with a number. */
+function parseValue(text: string, name: string): number | null {
+  const [, digits, unit = ''] = /^([\d.,]+)(?: (\w+))?/.exec(text) ?? []
+  if (digits === undefined) return null
+  const scale = UNITS[unit] ?? 1
+  return Number(digits.replaceAll(',', '')) * (name.endsWith('_NS') ? scale * 1e6 : scale)
+}
+
+/** Of `64 * 1024`, `2 ** 30`, `0xffff`; NaN of what is made of other constants. */
+function parseExpression(text: string): number {
+  return text.split(' * ').reduce((product, factor) => {
+    const [base = '', exponent = '1'] = factor.replaceAll('_', '').split(' ** ')
+    return product * Number(base) ** Number(exponent)
+  }, 1)
+}
+
+test('what the page says of each limit is its value in the code', () => {
+  let compared = 0
+  for (const { name, value, where } of ROWS) {
+    if (!where.endsWith('.ts') || IN_OTHER_WORDS.includes(name)) continue
+    const [, text = ''] =
+      new RegExp(`^(?:export )?const ${name}\\b[^=]*= (.+)$`, 'm').exec(read(`packages/${where}`)) ?? []
+    const [said, is] = [parseValue(value, name), parseExpression(text)]
+    if (said === null || Number.isNaN(is)) continue
+    assert.equal(said, is, `${name} in ${where}`)
+    compared += 1
+  }
+  assert.ok(compared > 160, `${compared} are compared`)
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { ServiceManager } from '#primary/service-manager'
 import { waitUntil } from '../end-to-end/world.ts'
-import { makeDirectory } from './commands/run-program.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 interface Fake {
   readonly env: NodeJS.ProcessEnv
@@ -85,6 +85,28 @@ test('a command that is not there, or fails, is said once', async (t) => {
     await manager.ready()
     assert.equal(warnings.length, 1, JSON.stringify(warnings))
   }
+})
+
+test('of a manager that does not listen no more is waited for than a few messages', async (t) => {
+  const { manager, told } = prepare(t)
+  for (let count = 0; count < 40; count++) manager.reloaded()
+  await waitUntil(() => told().length === 16, 'sixteen messages')
+  await manager.ready()
+  assert.equal(told().length, 17, 'what comes later is told again')
+})
+
+test('half of its time lies between two words for the watchdog', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const { manager } = prepare(t, { WATCHDOG_USEC: '30000000' })
+  let asked = 0
+  manager.watch(async () => {
+    asked += 1
+    return false
+  })
+  t.mock.timers.tick(14_999)
+  assert.equal(asked, 0)
+  t.mock.timers.tick(1)
+  assert.equal(asked, 1)
 })
 
 test('the watchdog is told twice in its time for as long as all is well', async (t) => {

@@ -1,23 +1,22 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import { startStatsApi } from '#primary/stats/stats-api'
 import { OperatorError } from '#shared/errors'
 
-import { LIMIT_MS, makeDirectory, startProgram } from './commands/run-program.ts'
+import { LIMIT_MS, startProgram } from './commands/run-program.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const SECRET = '7gABAgMEBQYHCAkKCwwNDg9leGFtcGxlLmNvbQ'
 
 function makePath(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-unix-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   return join(folder, 'api.sock')
 }
 

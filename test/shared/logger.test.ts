@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import { BugError, DialError } from '#shared/errors'
 import { createLogger, formatError, type Logger } from '#shared/logger'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /** A logger to a file, and what it wrote as parsed lines. */
 function openLog(
   t: TestContext,
   options: { level?: 'debug' | 'info' | 'silent'; name?: string; pretty?: boolean } = {},
 ): { log: Logger; text: () => string; lines: () => Record<string, unknown>[] } {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-log-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  const folder = makeDirectory(t)
   const destination = join(folder, 'log')
   const log = createLogger(
     { level: options.level ?? 'info', destination, pretty: options.pretty ?? false },
@@ -91,6 +90,15 @@ test('a foreseen error is one sentence with its causes, a bug keeps its stack', 
   const circular = new DialError('failed', 'again')
   circular.cause = circular
   assert.equal(formatError(circular), 'again')
+  const chain = (length: number): Error =>
+    new DialError('failed', `level ${length}`, length > 1 ? { cause: chain(length - 1) } : {})
+  assert.match(String(formatError(chain(20))), /^level 20: .*: level 12$/, 'itself and eight causes')
+})
+
+test('what is nested without end is not printed below its sixth level', (t) => {
+  const { log, lines } = openLog(t)
+  log.info({ a: { b: { c: { d: { e: { f: { g: 1 } } } } } } }, 'deep')
+  assert.deepEqual(lines()[0]?.['a'], { b: { c: { d: { e: { f: '…' } } } } })
 })
 
 test('levels below the one asked for are not written', (t) => {

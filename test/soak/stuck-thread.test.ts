@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeDirectory, startProgram } from '../primary/commands/run-program.ts'
+import { startProgram } from '../primary/commands/run-program.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { makeSecret } from '../end-to-end/world.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 /**
  * A thread in a call of the system that never returns cannot be ended by anybody, and the end of the process waits for it.

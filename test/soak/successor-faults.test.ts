@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { waitUntil } from '../end-to-end/world.ts'
-import { makeDirectory } from '../primary/commands/run-program.ts'
 import type { FakeTlsClient } from '../support/faketls-client.ts'
 import { FAULT_FILE_VARIABLE, type SuccessorFault } from '../support/successor-fault.ts'
 import { httpGet, linesWith, servingPid, startUpgradable } from '../support/upgrade-storm.ts'
+import { makeDirectory } from '../support/make-directory.ts'
 
 const PRELOAD = new URL('../support/successor-fault.ts', import.meta.url).href
 const FAILED = 'the successor did not start, this process goes on'

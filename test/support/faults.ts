@@ -28,13 +28,15 @@ export type Fault =
 
 export type FaultCommand = Fault & { readonly thread: number }
 
-export type ThreadReport = { readonly thread: number } & (
-  | { readonly kind: 'started' }
-  | { readonly kind: 'armed' }
-  | { readonly kind: 'hand-off'; readonly remotePort: number }
-  | { readonly kind: 'heap'; readonly bytes: number }
-  | { readonly kind: 'resources'; readonly counts: Readonly<Record<string, number>> }
-)
+export type ThreadReport = { readonly thread: number } &
+  /** Of its heap, old generation. */
+  (
+    | { readonly kind: 'started'; readonly heapLimitMb: number | undefined }
+    | { readonly kind: 'armed' }
+    | { readonly kind: 'hand-off'; readonly remotePort: number }
+    | { readonly kind: 'heap'; readonly bytes: number }
+    | { readonly kind: 'resources'; readonly counts: Readonly<Record<string, number>> }
+  )
 
 /** Both directions. One per proxy, so that proxies of one process do not hear each other. */
 export const faultChannel = (proxyPort: number): string => `mtg-multi faults of ${proxyPort}`

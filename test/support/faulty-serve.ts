@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BroadcastChannel } from 'node:worker_threads'
+import { BroadcastChannel, resourceLimits } from 'node:worker_threads'
 import { CounterSums } from '#shared/state/counters'
 import { THREAD_SEQUENCE, threadStart } from '#shared/state/ledger-layout'
 import serve, { type ServeTask } from '#worker/serve'
@@ -74,7 +74,7 @@ export default async function faultyServe(task: ServeTask): Promise<void> {
         return // what other threads tell the test
     }
   })
-  report({ kind: 'started', thread })
+  report({ kind: 'started', thread, heapLimitMb: resourceLimits.maxOldGenerationSizeMb })
   try {
     await serve({ ...task, boot: withTakenPort(boot) })
   } finally {

@@ -123,9 +123,12 @@ export class DcConnection extends EventEmitter<{ progress: []; close: [] }> {
 
   /** Resolves once this many payload bytes have arrived; rejects when the connection closes before. */
   async waitReceived(bytes: number): Promise<void> {
+    if (this.receivedBytes >= bytes) return
+    // Once: each wait would leave a listener behind.
+    const closed = once(this, 'close')
     while (this.receivedBytes < bytes) {
       if (this.socket.closed) throw new Error(`closed after ${this.receivedBytes} of ${bytes} bytes`)
-      await Promise.race([once(this, 'progress'), once(this, 'close')])
+      await Promise.race([once(this, 'progress'), closed])
     }
   }
 }

@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeSecret, waitUntil } from '../end-to-end/world.ts'
-import { makeDirectory, startProgram, type Program } from '../primary/commands/run-program.ts'
+import { startProgram, type Program } from '../primary/commands/run-program.ts'
 import { connectFakeTls, type FakeTlsClient } from './faketls-client.ts'
 import { findFreePort } from './free-port.ts'
 import type { StatsJson } from './proxy.ts'
 import { startStreamDc } from './stream-dc.ts'
+import { makeDirectory } from './make-directory.ts'
 
 const MESSAGE = Buffer.alloc(64, 'echo')
 const PAUSE_MS = 50

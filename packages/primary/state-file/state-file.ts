@@ -35,8 +35,6 @@ export class StateFile {
   #folded: ReadonlySet<string>
   /** Saves follow one another. */
   #saving: Promise<void>
-  /** Jobs in it that are not done. */
-  #pending: number
   #isFailing: boolean
 
   private constructor(options: StateFileOptions, lock: OwnerLock, read: ReadState) {
@@ -48,7 +46,6 @@ export class StateFile {
     this.#savedTotals = read.totals
     this.#saved = formatTotals(read.totals, read.folded)
     this.#saving = Promise.resolve()
-    this.#pending = 0
     this.#isFailing = false
   }
 
@@ -76,13 +73,19 @@ export class StateFile {
   }
 
   /**
-   * Save what `read` returns each 30 s, if anything has changed, and take in what processes leave that drain; both only
-   * if the disk is done with what came before.
+   * Save what `read` returns each 30 s, if anything has changed, and take in what processes leave that drain; each only
+   * if the disk is done with the last time.
    * @param add is given what such a process has counted; `read` has it from then on
    */
   keepSaving(read: ReadTotals, add: (drained: ReadonlyMap<string, Totals>) => void = () => {}): void {
-    const repeat = (job: () => Promise<void>, eachMs: number): NodeJS.Timeout =>
-      setInterval(() => void (this.#pending === 0 && this.#queue(job)), eachMs)
+    const repeat = (job: () => Promise<void>, eachMs: number): NodeJS.Timeout => {
+      let isUnderWay = false
+      return setInterval(() => {
+        if (isUnderWay) return
+        isUnderWay = true
+        void this.#queue(job).finally(() => (isUnderWay = false))
+      }, eachMs)
+    }
     this.#timers.push(
       repeat(() => this.#write(read()), SAVE_EACH_MS),
       repeat(() => this.#fold(read, add), FOLD_EACH_MS),
@@ -106,11 +109,7 @@ export class StateFile {
   }
 
   #queue(job: () => Promise<void>): Promise<void> {
-    this.#pending += 1
-    this.#saving = this.#saving
-      .then(job)
-      .catch((error: unknown) => this.#fail(error)) // else no job would ever follow
-      .finally(() => (this.#pending -= 1))
+    this.#saving = this.#saving.then(job).catch((error: unknown) => this.#fail(error)) // else no job would ever follow
     return this.#saving
   }
 

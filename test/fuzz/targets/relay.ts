@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict'
 import { createCipheriv, type Cipheriv } from 'node:crypto'
 import * as fc from 'fast-check'
-import { CounterRow, createCountersMemory } from '#shared/state/counters'
-import { dcSlot } from '#shared/state/layout'
-import { Clock } from '#worker/clock'
 import { RecordDecoder } from '#worker/fake-tls/record-decoder'
 import type { Ciphers, CtrStream } from '#worker/obfuscated2/ctr-stream'
 import { conveyDown, conveyUp, type SessionMeters } from '#worker/relay/convey'
@@ -12,6 +9,7 @@ import { WriteSlots } from '#worker/socket/write-slots'
 import { loadAllCiphers } from '../../support/ciphers.ts'
 import { bytes, cutAt, encodeRecord } from '../../support/generators.ts'
 import { cutsOf, stateless, type Target } from '../target.ts'
+import { createSessionMeters } from '../../support/session-meters.ts'
 
 const DATA = 0x17
 const reference = (seed: number): Cipheriv =>
@@ -47,14 +45,7 @@ export const relay: Target = {
   async open() {
     const all = await loadAllCiphers()
     const slots = new WriteSlots()
-    const meters: SessionMeters = {
-      tally: { up: 0, down: 0, lastActiveMs: 0 },
-      account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0, prepaid: Infinity, payMore: () => {} },
-      counters: new CounterRow(createCountersMemory(1), 0),
-      upSlot: dcSlot('telegram_traffic', 0, 'from_client'),
-      downSlot: dcSlot('telegram_traffic', 0, 'to_client'),
-      clock: new Clock(),
-    }
+    const meters = createSessionMeters()
     return stateless((input) => {
       for (const ciphers of all) relayOnce(input, ciphers, slots, meters)
     })

@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { findFreePort } from '../../support/free-port.ts'
 import { runPeer, startPeer } from './peer.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 export interface NginxSite {
   readonly port: number
@@ -25,8 +25,7 @@ export const FILE_BYTES = 3_000_000
  * request after `patience` seconds, so that probes of all kinds end.
  */
 export async function startNginxSite(t: TestContext, host: string, patience: number): Promise<NginxSite> {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-site-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const [certificate, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
   const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2']
   const names = ['-subj', `/CN=${host}`, '-addext', `subjectAltName=DNS:${host}`]

@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { HostPort } from '#shared/dc'
 import { findFreePort } from '../../support/free-port.ts'
 import { type Owner, type Peer, runPeer, startPeer } from './peer.ts'
 import { adaptRecipe } from './recipe.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 /** The recipes of contrib/ as they stand, on loopback: nothing in them is changed but ports, paths and the host. */
 
@@ -35,8 +35,7 @@ export interface Router {
 
 /** The router in front, mtg-multi and a web site behind it, all by their recipes. */
 export async function startRouter(owner: Owner, kind: RouterKind, dc: HostPort): Promise<Router> {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-router-'))
-  owner.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(owner)
   const [port, mtgPort, sitePort] = [await findFreePort(), await findFreePort(), await findFreePort()]
   const host = HOST_IN_RECIPES
   const secret = `ee${'5a'.repeat(16)}${Buffer.from(host).toString('hex')}`

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
 import type { HostPort } from '#shared/dc'
 import { findFreePort } from '../../support/free-port.ts'
 import { runPeer, startPeer } from './peer.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const CONF = readFileSync('contrib/nginx/stats-api.conf', 'utf8')
 const CERT = join(process.cwd(), 'test/fixtures/front-site-cert.pem')
@@ -34,8 +34,7 @@ export async function startStatsNginx(
   { host, port: apiPort }: HostPort,
   change: (conf: string) => string = (conf) => conf,
 ): Promise<Get> {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-nginx-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const port = await findFreePort()
 
   const passwords = join(folder, 'htpasswd')

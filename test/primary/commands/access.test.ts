@@ -11,8 +11,7 @@ import { buildQrDataUrl, buildQrSvg } from '#primary/access/qr-svg'
 import { type AccessOptions, runAccess } from '#primary/commands/access'
 import { UsageError } from '#primary/exit'
 import { OperatorError } from '#shared/errors'
-
-import { makeDirectory } from './run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const timeout = 20_000
 const KEY = '000102030405060708090a0b0c0d0e0f'

@@ -9,8 +9,9 @@ import { formatConfigWarning } from '#primary/config/warning'
 import { parse } from 'smol-toml'
 
 import { REFERENCE_EXAMPLE } from '../config/reference-example.ts'
-import { LIMIT_MS, makeDirectory, runProgram, startProgram } from './run-program.ts'
+import { LIMIT_MS, runProgram, startProgram } from './run-program.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const timeout = LIMIT_MS
 const KEY = '000102030405060708090a0b0c0d0e0f'

@@ -8,9 +8,9 @@ import { startFakeDc } from '../doctor/fake-dc.ts'
 import { startFakeNtp } from '../doctor/fake-ntp.ts'
 import { startFakeSocks } from '../doctor/fake-socks.ts'
 import { CERTIFICATE, startTlsSite } from '../doctor/tls-site.ts'
-import { makeDirectory } from './run-program.ts'
 import { addressRecord, NXDOMAIN, startDnsServer } from '../../support/dns-server.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 /** Liveness: threads start, everything else takes milliseconds. */
 const timeout = 60_000

@@ -7,7 +7,8 @@ import { waitUntil } from '../../end-to-end/world.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { startListServer } from '../../support/list-server.ts'
 import { startRecordingSite } from '../../support/front-site.ts'
-import { makeDirectory, startProgram } from './run-program.ts'
+import { startProgram } from './run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const timeout = 60_000
 const SECRET = `ee${Buffer.alloc(16, 1).toString('hex')}${Buffer.from('127.0.0.1.test').toString('hex')}`

@@ -7,7 +7,8 @@ import { makeSecret } from '../../end-to-end/world.ts'
 import { connectFakeTls } from '../../support/faketls-client.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { startStreamDc } from '../../support/stream-dc.ts'
-import { LIMIT_MS, makeDirectory, runProgram, startProgram } from './run-program.ts'
+import { LIMIT_MS, runProgram, startProgram } from './run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 

@@ -7,7 +7,7 @@ import { reloadOnSignal } from '#primary/commands/reload-on-signal'
 import type { RunningProxy } from '#primary/proxy'
 import { OperatorError } from '#shared/errors'
 import { waitUntil } from '../../end-to-end/world.ts'
-import { makeDirectory } from './run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const FILE = `bind-to = "127.0.0.1:3128"\n[secrets]\nanna = "ee${'01'.repeat(16)}${Buffer.from('example.com').toString('hex')}"\n`
 

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { connectFakeTls, type FakeTlsClient } from '../../support/faketls-client.ts'
 import { startStreamDc, type StreamDc } from '../../support/stream-dc.ts'
-import { makeDirectory, startProgram, type Program } from './run-program.ts'
+import { startProgram, type Program } from './run-program.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const timeout = 60_000
 const HOST = 'example.com'

@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -79,14 +77,4 @@ export async function runProgram(
   const program = startProgram(t, args, options)
   const code = await program.exit()
   return { code, stdout: program.stdout, stderr: program.stderr }
-}
-
-/** A directory with these files, which only their owner can read, removed when the test ends. */
-export function makeDirectory(t: TestContext, files: Readonly<Record<string, string>> = {}): string {
-  const directory = mkdtempSync(join(tmpdir(), 'mtg-test-'))
-  // Programs of the test may write into it until they are killed, by a hook that comes after this one.
-  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
-  for (const [name, text] of Object.entries(files))
-    writeFileSync(join(directory, name), text, { mode: 0o600 })
-  return directory
 }

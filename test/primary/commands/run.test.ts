@@ -4,8 +4,9 @@ import { createServer, connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { LIMIT_MS, makeDirectory, runProgram, startProgram } from './run-program.ts'
+import { LIMIT_MS, runProgram, startProgram } from './run-program.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const timeout = LIMIT_MS
 const KEY = '000102030405060708090a0b0c0d0e0f'

@@ -11,8 +11,9 @@ import { buildClientHello } from '../../support/client-hello.ts'
 import { connectFakeTls, connectRaw, type FakeTlsClient, FakeTlsError } from '../../support/faketls-client.ts'
 import { startStreamDc } from '../../support/stream-dc.ts'
 import { startFakeSocks } from '../doctor/fake-socks.ts'
-import { makeDirectory, Program, startProgram } from './run-program.ts'
+import { Program, startProgram } from './run-program.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const timeout = 60_000
 const HOST = 'secrecy.example'

@@ -9,8 +9,9 @@ import { buildFirstConfig } from '#primary/commands/first-config'
 import { readConfig } from '#primary/config/read'
 import { formatSecretBase64 } from '#shared/secret'
 
-import { LIMIT_MS, makeDirectory, runProgram, startProgram } from './run-program.ts'
+import { LIMIT_MS, runProgram, startProgram } from './run-program.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const timeout = LIMIT_MS
 const DEFAULT_PORT = 3128

@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test'
 import { warnAboutSni } from '#primary/commands/warn-about-sni'
 import { readConfig } from '#primary/config/read'
 import { createLogger } from '#shared/logger'
-import { makeDirectory } from './run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 /** `localhost` needs no resolver of the Internet. */
 const LOCAL = `ee${'01'.repeat(16)}${Buffer.from('localhost').toString('hex')}`

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { test } from 'node:test'
 
 import { decodeHttpsUrls, decodeSources, showSources } from '#primary/config/ip-list-source'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 test('an IP list comes from a file that exists, or from a URL', (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-list-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const path = join(folder, 'list.txt')
   writeFileSync(path, '10.0.0.0/8\n')
   const url = 'HTTPS://lists.example/a?b=c'

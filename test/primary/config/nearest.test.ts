@@ -35,6 +35,12 @@ test('what resembles nothing gets no advice', () => {
     assert.equal(findNearest(word, KEYS), undefined, word)
 })
 
+test('words that are longer than any key are not looked at', () => {
+  const key = 'k'.repeat(64)
+  assert.equal(findNearest(`${key.slice(1)}x`, [key]), key)
+  assert.equal(findNearest(`${key}x`, [key]), undefined)
+})
+
 test('edit distances are symmetric, zero for equals, and one for a swap of neighbours', () => {
   const word = fc.string({ maxLength: 12, unit: fc.constantFrom('a', 'b', 'c', '-') })
   fc.assert(

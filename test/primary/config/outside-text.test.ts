@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
@@ -8,14 +7,14 @@ import { readConfig, type ReadConfig } from '#primary/config/read'
 import { formatConfigWarning } from '#primary/config/warning'
 import { ConfigError, formatConfigProblem } from '#shared/errors'
 import { formatSecretHex } from '#shared/secret'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const KEY = '000102030405060708090a0b0c0d0e0f'
 const SECRET = `ee${KEY}6578616d706c652e636f6d`
 const TOKEN = 'a-token-that-nobody-shows'
 
 function makeFolder(t: TestContext, files: Readonly<Record<string, string>>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-outside-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   return folder
 }

@@ -570,3 +570,33 @@ test('more SOCKS5 servers than there is room for are a problem of the list that 
     'dc-routes (line 5): found 64 SOCKS5 servers in network.proxies and [dc-routes], expected at most 63 different ones',
   ])
 })
+
+test('what is too large, too long or too deep ends at its limit, and messages stay lines', () => {
+  const secret = `secret = "${SECRET}"\nbind-to = "0.0.0.0:3128"\n`
+  const token = (length: number): string => `${secret}api-token = "${'t'.repeat(length)}"`
+  const nested = (depth: number): string => `${secret}debug = ${'['.repeat(depth)}${']'.repeat(depth)}`
+  const proxy = (url: string): string => `${secret}network.proxies = ["${url}"]`
+  for (const good of [
+    `${secret}listen-backlog = 65535`,
+    token(1024),
+    proxy('socks5://proxy.example:65535'),
+    `${secret}network.tcp-not-sent-lowat = "1gib"`,
+  ])
+    assert.deepEqual(problemsOf(good), [], good.slice(-40))
+  for (const [bad, message] of [
+    [`${secret}listen-backlog = 65536`, /expected an integer from 1 to 65535$/],
+    [token(1025), /\(1025 characters\), expected a token of 1 to 1024/],
+    [proxy('socks5://proxy.example:65536'), /expected "socks5:/],
+    [nested(16), /found an array of 1, expected true or false/],
+    [nested(17), /is not valid TOML/],
+    [`${secret}prefer-ip = "${'ab '.repeat(100)}"`, /found "(?:ab ){20}…", expected/],
+    [`${secret}network.dns = "x://${'a/'.repeat(100)}"`, /found "x:\/\/(?:a\/){58}…", expected/],
+  ] as const) {
+    const problems = problemsOf(bad)
+    assert.equal(problems.length, 1)
+    assert.match(problems[0] ?? '', message)
+  }
+  assert.deepEqual(warningsOf(`${secret}network.tcp-not-sent-lowat = "1025mib"`), [
+    'network.tcp-not-sent-lowat (line 3): found "1025mib", lowered to 1gib, the largest there is',
+  ])
+})

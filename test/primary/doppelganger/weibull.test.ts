@@ -73,3 +73,11 @@ test('the mean of the reference’s delays is 6.755 ms, which full records make 
   assert.ok(Math.abs(meanMs - 6.755) < 0.001, `${meanMs}`)
   assert.equal((16_379 / meanMs / 1000).toFixed(2), '2.42')
 })
+
+test('shapes that are no timing of records end at the edges', () => {
+  const equal = fitWeibull(Array.from({ length: 100 }, () => 5e6))
+  assert.ok(equal !== null)
+  assert.ok(Math.abs(equal.k - 10) < 1e-9 && Math.abs(equal.lambdaMs - 5) < 1e-9, JSON.stringify(equal))
+  const wild = fitWeibull([1, 1e90, 1e180, 1e270])
+  assert.ok(wild !== null && Math.abs(wild.k - 0.01) < 1e-9, JSON.stringify(wild))
+})

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, type TestContext } from 'node:test'
 import { httpGet } from '#primary/http-client'
@@ -9,6 +8,7 @@ import type { ListTools } from '#primary/ip-lists/list-source'
 import { TaskPool } from '#primary/task-pool'
 import type { IpListConfig, IpListSource } from '#shared/config'
 import { createLogger } from '#shared/logger'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 /** What tests of this folder share: the real tools of a list, on files of the test's own, and time that stands still. */
 
@@ -45,8 +45,7 @@ export function createTools(
 }
 
 export function createFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-multi-lists-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   return folder
 }
 

@@ -188,6 +188,20 @@ test('who loses the quota and gets one again has used what was used', () => {
   assert.equal(used(), 1300)
 })
 
+test('of those who lost their quota 10,000 are remembered, and who lost it first is not', () => {
+  const { quotas, move } = begin('2026-11-25T10:00:00Z', month(1000))
+  move(100)
+  quotas.setUsers([])
+  assert.equal(quotas.use('anna')?.usedBytes, 100)
+  const crowd = Array.from({ length: 10_000 }, (_, at) => `user-${at}`)
+  const use = { period: 'month', startMs: at('2026-11-01T00:00:00Z'), usedBytes: 7 } as const
+  for (const name of crowd.slice(1)) quotas.add(name, use)
+  assert.equal(quotas.use('anna')?.usedBytes, 100)
+  quotas.add('user-0', use)
+  assert.equal(quotas.use('anna'), undefined)
+  assert.equal(quotas.use('user-1')?.usedBytes, 7)
+})
+
 test('a total is never renewed', () => {
   const { goTo, move, isLetIn } = begin('2026-11-25T10:00:00Z', { limitBytes: 10, period: 'total' })
   move(11)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { DrainWriter, readDrained } from '#primary/state-file/drained-totals'
 import { StateFile } from '#primary/state-file/state-file'
@@ -8,7 +8,7 @@ import { TotalsKeeper } from '#primary/state-file/totals-keeper'
 import { formatTotals, mergeTotals, type Totals } from '#primary/state-file/totals'
 import { createLogger, type Logger } from '#shared/logger'
 import { waitUntil } from '../../end-to-end/world.ts'
-import { makeDirectory } from '../commands/run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const anna = (bytesIn: number, lastSeenMs = 1): ReadonlyMap<string, Totals> =>
   new Map([['anna', { bytesIn, bytesOut: 2 * bytesIn, lastSeenMs }]])
@@ -73,6 +73,32 @@ test('a crash between saving and removing does not count twice', async (t) => {
   assert.deepEqual(owner.restored, anna(7))
   await owner.close(() => owner.restored)
   assert.deepEqual(place.files(), ['state.json'])
+})
+
+test('nor does a crash of the owner that takes in what another process has left meanwhile', async (t) => {
+  const place = prepare(t)
+  const crashed = makeDirectory(t)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const owner = await StateFile.open(place)
+  let counted = anna(100)
+  owner.keepSaving(
+    () => counted,
+    (more) => {
+      // It is saved, and what was left is still there: both as they would be found.
+      for (const name of place.files().filter((file) => !file.endsWith('.lock')))
+        cpSync(join(dirname(place.path), name), join(crashed, name))
+      counted = mergeTotals(counted, more)
+    },
+  )
+  await new DrainWriter(place.path, new Map()).write(() => anna(7), true)
+  t.mock.timers.tick(2000)
+  await owner.save(() => counted)
+  await owner.close(() => counted)
+  assert.deepEqual(counted, anna(107))
+  assert.equal(readdirSync(crashed).length, 2)
+  const next = await StateFile.open({ ...place, path: join(crashed, 'state.json') })
+  assert.deepEqual(next.restored, anna(107))
+  await next.close(() => next.restored)
 })
 
 test('from owner to owner, while both count: the sum is exact', async (t) => {

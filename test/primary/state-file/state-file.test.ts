@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -23,7 +24,7 @@ import { StateFile, type StateFileOptions } from '#primary/state-file/state-file
 import { formatTotals, type Totals } from '#primary/state-file/totals'
 import { OperatorError } from '#shared/errors'
 import { createLogger } from '#shared/logger'
-import { makeDirectory } from '../commands/run-program.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const ANNA = new Map<string, Totals>([['anna', { bytesIn: 1, bytesOut: 2, lastSeenMs: 3 }]])
 const MORE = new Map<string, Totals>([['anna', { bytesIn: 10, bytesOut: 20, lastSeenMs: 30 }]])
@@ -120,6 +121,16 @@ for (const [what, text] of [
     await file.close(() => ANNA)
   })
 }
+
+test('so is one that is too large to be ours, without being read', async (t) => {
+  const fixture = prepare(t)
+  writeFileSync(fixture.path, formatTotals(ANNA), { mode: 0o600 })
+  truncateSync(fixture.path, 128 * 1024 * 1024 + 1) // zeros that take no room on the disk
+  const file = await StateFile.open(fixture)
+  assert.deepEqual(file.restored, new Map())
+  assert.deepEqual(fixture.logged(), ['the state file cannot be understood and was set aside'])
+  await file.close(() => ANNA)
+})
 
 test('a save that fails is said once and counted each time; it goes on when it works again', async (t) => {
   const fixture = prepare(t)
@@ -220,6 +231,29 @@ test('what is no file is an error that says so; it stays where it is, and the lo
     }
     rmSync(fixture.path, { recursive: true })
   }
+})
+
+test('every 30 seconds it is saved', async (t) => {
+  const fixture = prepare(t)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const file = await StateFile.open(fixture)
+  let now: ReadonlyMap<string, Totals> = ANNA
+  let reads = 0
+  file.keepSaving(() => {
+    reads += 1
+    return now
+  })
+  t.mock.timers.tick(29_999)
+  // Whatever is in the queue before it is done when this one is.
+  await file.save(() => new Map())
+  assert.equal(reads, 0)
+  t.mock.timers.tick(1)
+  await file.save(() => now)
+  assert.equal(readFileSync(fixture.path, 'utf8'), formatTotals(ANNA))
+  now = MORE
+  t.mock.timers.tick(30_000)
+  await file.close(() => now)
+  assert.equal(reads, 2)
 })
 
 test('while the disk takes no end over a save, no others line up behind it', async (t) => {

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import * as fc from 'fast-check'
 import { isExpectedHost } from '#primary/stats/host-check'
 import { startTestProxy, type ConfigOverrides, type TestProxy } from '../../support/proxy.ts'
 import { ask } from './http.ts'
+import { makeDirectory } from '../../support/make-directory.ts'
 
 const SECRET = 'ee00112233445566778899aabbccddeeff736974652e6578616d706c65'
 
@@ -106,8 +105,7 @@ test('names without end do not fill the log', async (t) => {
 })
 
 test('a UNIX socket is asked by whatever name', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'mtg-test-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const folder = makeDirectory(t)
   const path = join(folder, 'api.sock')
   await start(t, { apiBindTo: { path } })
   const socket = connect(path)

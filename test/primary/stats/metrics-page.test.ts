@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { listFamilies } from '#primary/stats/list-families'
 import { CounterSums, createCountersMemory } from '#shared/state/counters'
 import { HISTOGRAMS } from '#shared/state/histogram'
+import { METRICS } from '#shared/state/layout'
 import { createLedgerMemory } from '#shared/state/ledger-memory'
 import { UserLedger } from '#shared/state/user-ledger'
 
@@ -33,4 +34,25 @@ test('the page on metrics has every family as it is', () => {
   const table = PAGE.slice(PAGE.indexOf('## Families'), PAGE.indexOf('## Handshakes'))
   const rows = table.split('\n').filter((line) => line.startsWith('| `'))
   assert.deepEqual(rows.map((row) => row.replaceAll(/ +/g, ' ')).toSorted(), expected.toSorted())
+})
+
+test('the page says what every outcome, reason and end means', () => {
+  const explained = [
+    'handshakes',
+    'handshakes_limited',
+    'proxy_protocol',
+    'dns_queries',
+    'relays_ended',
+    'dc_dial_seconds',
+  ]
+  const families: readonly { name: string; labels: Readonly<Record<string, readonly string[]>> }[] = [
+    ...METRICS,
+    ...HISTOGRAMS,
+  ]
+  for (const name of explained) {
+    const labels = families.find((family) => family.name === name)?.labels
+    assert.ok(labels, name)
+    for (const value of Object.values(labels).flat())
+      assert.ok(PAGE.includes(`\`${value}\``), `${name}: ${value}`)
+  }
 })

@@ -153,6 +153,11 @@ test('whoever opens connections without end gets 64 of them, and a place again w
   while ((await open()) === null) await nextTurn()
 })
 
+test('a scraper may keep its connection for longer than its interval', async (t) => {
+  const { headers } = await ask(await start(t), '/stats', 'GET', { connection: 'keep-alive' })
+  assert.deepEqual([headers['connection'], headers['keep-alive']], ['keep-alive', 'timeout=65'])
+})
+
 test('closing ends connections that are kept alive, too', async () => {
   const api = await startStatsApi({
     address: ANY_PORT,

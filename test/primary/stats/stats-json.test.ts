@@ -61,7 +61,9 @@ test('names that JSON or JavaScript treats specially come out as they are, in th
   const text = formatStats(
     {
       startedAtMs,
-      users: ['\u{1f600}', '\uff5e', 'b', '__proto__', '10', '9', 'a"<&>', 'B', 'é'].map(user),
+      users: ['\u{1f600}', '\uff5e', 'b', '__proto__', '10', '9', 'a"<&>', 'a\u2028\u2029', 'B', 'é'].map(
+        user,
+      ),
       throttle: null,
     },
     startedAtMs,
@@ -72,6 +74,7 @@ test('names that JSON or JavaScript treats specially come out as they are, in th
     'B',
     '__proto__',
     'a\\"\\u003c\\u0026\\u003e',
+    'a\\u2028\\u2029',
     'b',
     'é',
     '\uff5e',

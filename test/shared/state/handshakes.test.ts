@@ -137,6 +137,39 @@ test('any sequence of arrivals, departures and deaths is counted as a list would
   )
 })
 
+test('who finds the last place taken between the look and the claim gets none, and leaves nothing behind', () => {
+  for (const [limits, limit] of [
+    [{ maxHandshakes: 2, maxHandshakesPerAddress: 0 }, 'total'],
+    [{ maxHandshakes: 0, maxHandshakesPerAddress: 2 }, 'address'],
+  ] as const) {
+    const handshakes = create(2)
+    const first = admit(handshakes, 0, '192.0.2.1', limits)
+    let quick = NO_SOURCE
+    const { add } = Atomics
+    // The late thread's claim for the place that counts: in front of it the other thread takes one.
+    let claims = limit === 'total' ? 1 : 2
+    const raced = (cells: Int32Array, at: number, value: number): number => {
+      claims -= 1
+      if (claims === 0) {
+        Object.assign(Atomics, { add })
+        quick = admit(handshakes, 1, '192.0.2.1', limits)
+      }
+      return add(cells, at, value)
+    }
+    Object.assign(Atomics, { add: raced })
+    try {
+      assert.deepEqual(handshakes.admit(0, '192.0.2.1', limits), { ok: false, limit })
+    } finally {
+      Object.assign(Atomics, { add })
+    }
+    assert.equal(handshakes.total, 2)
+    handshakes.leave(0, first)
+    handshakes.leave(1, quick)
+    assert.equal(handshakes.total, 0)
+    for (let n = 0; n < 2; n++) admit(handshakes, 0, '192.0.2.1', limits)
+  }
+})
+
 test(
   'threads that come and go at once never exceed a limit, and end at zero',
   { timeout: 60_000 },

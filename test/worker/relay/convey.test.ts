@@ -6,7 +6,6 @@ import { type TestContext, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { CounterRow, CounterSums, createCountersMemory } from '#shared/state/counters'
 import { dcSlot, slot } from '#shared/state/layout'
-import { Clock } from '#worker/clock'
 import type { Ciphers, CtrStream } from '#worker/obfuscated2/ctr-stream'
 import { NodeCiphers } from '#worker/obfuscated2/node-ciphers'
 import { RecordDecoder } from '#worker/fake-tls/record-decoder'
@@ -17,6 +16,7 @@ import { WriteSlots } from '#worker/socket/write-slots'
 import { loadAllCiphers } from '../../support/ciphers.ts'
 import { encodeRecord } from '../../support/generators.ts'
 import { CountedSlots, LIVENESS_MS, openPair, patternBytes, readToEnd } from '../../support/socket-pair.ts'
+import { createSessionMeters } from '../../support/session-meters.ts'
 
 const NODE_CIPHERS = new NodeCiphers()
 const LIMIT = { timeout: LIVENESS_MS }
@@ -32,14 +32,7 @@ function createMeters(): { meters: SessionMeters; count: (counter: number) => nu
   const memory = createCountersMemory(1)
   const counters = new CounterRow(memory, 0)
   const sums = new CounterSums(memory)
-  const meters: SessionMeters = {
-    tally: { up: 0, down: 0, lastActiveMs: 0 },
-    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0, prepaid: Infinity, payMore: assert.fail },
-    counters,
-    upSlot: UP_SLOT,
-    downSlot: DOWN_SLOT,
-    clock: new Clock(),
-  }
+  const meters = createSessionMeters(counters)
   const count = (counter: number): number => {
     counters.publish()
     return sums.sum(counter)

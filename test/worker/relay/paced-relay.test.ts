@@ -3,10 +3,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { Pacing } from '#shared/config'
-import { CounterRow, createCountersMemory } from '#shared/state/counters'
-import { dcSlot } from '#shared/state/layout'
 import { UNLEARNT_PROFILE, type DelayModel } from '#shared/traffic-profile'
-import { Clock } from '#worker/clock'
 import { PaceTimer } from '#worker/doppelganger/pace-timer'
 import { createPacer } from '#worker/doppelganger/pacer'
 import { RecordDecoder } from '#worker/fake-tls/record-decoder'
@@ -14,6 +11,7 @@ import { conveyDown, conveyRaw, type SessionMeters } from '#worker/relay/convey'
 import { Relay, type RelayEnd } from '#worker/relay/relay'
 import { ByteSocket } from '#worker/socket/byte-socket'
 import { CountedSlots, LIVENESS_MS, openPair, patternBytes, readToEnd } from '../../support/socket-pair.ts'
+import { createSessionMeters } from '../../support/session-meters.ts'
 
 const LIMIT = { timeout: LIVENESS_MS }
 /** The longest delay there is, a second: what is held back is still there when a test looks. */
@@ -45,16 +43,8 @@ async function openSession(
   const [client, dc] = await Promise.all([openPair(t), openPair(t)])
   const slots = new CountedSlots()
   const timer = new PaceTimer()
-  const clock = new Clock()
-  const counters = new CounterRow(createCountersMemory(1), 0)
-  const meters: SessionMeters = {
-    tally: { up: 0, down: 0, lastActiveMs: 0 },
-    account: { bytesIn: 0, bytesOut: 0, lastSeenMs: 0, prepaid: Infinity, payMore: assert.fail },
-    counters,
-    upSlot: dcSlot('telegram_traffic', 0, 'from_client'),
-    downSlot: dcSlot('telegram_traffic', 0, 'to_client'),
-    clock,
-  }
+  const meters = createSessionMeters()
+  const { clock, counters } = meters
   const byteSocket = ByteSocket.adopt(client.accepted, slots, Buffer.allocUnsafeSlow(128 * 1024))
   const { promise: ended, resolve } = Promise.withResolvers<RelayEnd>()
   const relay = new Relay(

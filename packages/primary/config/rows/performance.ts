@@ -23,7 +23,7 @@ export const PERFORMANCE_ROWS: Rows<PerformanceValues> = {
     ...BOOLEAN,
     default: true,
     reload: 'live',
-    help: 'Pass what data centres send on without encrypting it once more (decision W8).',
+    help: 'Pass what data centres send on without encrypting it once more. SECURITY.md has the price.',
   },
   'performance.cipher': {
     ...plain(decodeOneOf(['auto', ...CIPHER_NAMES])),

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { HostsFile, parseHosts } from '#shared/dial/dns/hosts-file'
 import { Resolver } from '#shared/dial/resolver'
 import { addressRecord, startDnsServer } from '../../../support/dns-server.ts'
 import { fakeNow, PATIENT, serverConfig } from './support.ts'
+import { makeDirectory } from '../../../support/make-directory.ts'
 
 const FILE = `# the network
 127.0.0.1\tlocalhost
@@ -19,8 +19,7 @@ nonsense    site.example
 192.0.2.3`
 
 function writeHosts(t: TestContext, text: string): string {
-  const directory = mkdtempSync(join(tmpdir(), 'mtg-multi-hosts-'))
-  t.after(() => rmSync(directory, { recursive: true }))
+  const directory = makeDirectory(t)
   const path = join(directory, 'hosts')
   writeFileSync(path, text)
   return path
@@ -44,6 +43,12 @@ test('what the operator has fixed goes before the name server, in the family tha
   assert.equal(server.asked.length, 0)
   assert.deepEqual(await resolver.resolve('www.site.example', 6), ['2001:db8::99'])
   assert.deepEqual(await resolver.resolve('other.example'), ['198.51.100.1', '2001:db8::99'])
+})
+
+test('a file that is no list of hosts is not read, however large', async (t) => {
+  const path = writeHosts(t, FILE)
+  truncateSync(path, 16 * 1024 * 1024 + 1) // zeros that take no room on the disk
+  assert.deepEqual(await new HostsFile(path).find('www.site.example', 0), [])
 })
 
 test('all who ask while the file is read get what it says', async (t) => {

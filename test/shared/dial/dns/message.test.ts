@@ -97,6 +97,26 @@ test('how much is taken of an answer has limits', () => {
   const many = Array.from({ length: 100 }, (_, at) => addressRecord('site.example', `192.0.2.${at}`))
   const answer = parseAnswer(encodeReply(asked, { answers: many }), ID, A)
   assert.ok(answer?.kind === 'addresses' && answer.addresses.length === MAX_ADDRESSES)
+  const aliases = (count: number): Buffer =>
+    encodeReply(asked, {
+      answers: [
+        ...Array.from({ length: count }, (_, at) => ({
+          name: at === 0 ? 'site.example' : `alias-${at}.example`,
+          type: 'CNAME' as const,
+          ttl: 30,
+          data: `alias-${at + 1}.example`,
+        })),
+        addressRecord(`alias-${count}.example`, '192.0.2.1'),
+      ],
+    })
+  assert.equal(parseAnswer(aliases(16), ID, A)?.kind, 'addresses')
+  assert.notEqual(parseAnswer(aliases(17), ID, A)?.kind, 'addresses')
+  const crowd = (count: number): Buffer =>
+    encodeReply(asked, {
+      answers: Array.from({ length: count }, () => addressRecord('site.example', '192.0.2.1')),
+    })
+  assert.equal(parseAnswer(crowd(256), ID, A)?.kind, 'addresses')
+  assert.equal(parseAnswer(crowd(257), ID, A), null)
   const claims = encodeReply(asked, {})
   claims.writeUInt16BE(0xffff, 6)
   assert.equal(parseAnswer(claims, ID, A), null)
