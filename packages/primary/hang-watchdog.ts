@@ -12,7 +12,7 @@ const LOADING_FACTOR = 3
 
 type Watched = Pick<WorkerThread, 'isServing' | 'countSilence'>
 
-/** Looks whether the threads do anything, and tells of each that does not, once. */
+/** Looks whether the threads do anything, and tells of each that does not, at every look until it does. */
 export class HangWatchdog<Worker extends Watched> {
   readonly #workers: readonly Worker[]
   readonly #onHang: (worker: Worker, silentMs: number) => void
@@ -45,8 +45,7 @@ export class HangWatchdog<Worker extends Watched> {
     for (const worker of this.#workers) {
       const silentTicks = worker.countSilence()
       const limitTicks = worker.isServing ? this.#limitTicks : this.#limitTicks * LOADING_FACTOR
-      // Not from there on: it is silent for as long as it takes to end it.
-      if (silentTicks === limitTicks) this.#onHang(worker, silentTicks * PULSE_TICK_MS)
+      if (silentTicks >= limitTicks) this.#onHang(worker, silentTicks * PULSE_TICK_MS)
     }
   }
 }
