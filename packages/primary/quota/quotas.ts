@@ -190,7 +190,7 @@ export class Quotas {
   }
 
   #lookForEnd(holder: Holder): void {
-    const isOver = this.#ledger.isUsedUp(holder.slot)
+    const isOver = this.#ledger.settle(holder.slot)
     if (isOver === holder.isOver) return
     holder.isOver = isOver
     if (!isOver) return

@@ -62,9 +62,21 @@ export class QuotaLedger {
     return Math.max(0, this.#moved(slot) - this.#quota(slot).base)
   }
 
-  /** Nobody is let in any more. What is used may be a little less, or more, than the quota. */
-  isUsedUp(slot: number): boolean {
-    return isUsedUp(Atomics.load(this.#view.cells, this.#user(slot) + USER_QUOTA))
+  /**
+   * Whether it is used up, so that nobody is let in any more. What is used may be a little less, or more, than the quota.
+   * Marks one that no thread would: it was made smaller before all was published that had been moved, and as nothing has
+   * moved since, nobody has asked for more. To be called several times a second.
+   */
+  settle(slot: number): boolean {
+    const { cells, numbers } = this.#view
+    const cell = this.#user(slot) + USER_QUOTA
+    const state = Atomics.load(cells, cell)
+    if (isUsedUp(state)) return true
+    // Not to sum up what threads have moved for everybody all the time: without this it cannot be.
+    if (Atomics.load(numbers, (this.#user(slot) + USER_UNSPENT) / 2) >= 0n) return false
+    if (this.readUsed(slot) <= this.#quota(slot).limitBytes) return false
+    Atomics.compareExchange(cells, cell, state, markUsedUp(state)) // or a thread has done so
+    return true
   }
 
   /** Put right what a dead thread left half done. Returns the number of corrections, 0 or 1. */

@@ -99,7 +99,7 @@ test('eight threads that take slices at once move the quota, one chunk each besi
   assert.ok(total <= limit + threads * chunkBytes, `${total - limit} bytes too much`)
   assert.ok(total > limit - (threads - 1) * MAX_SLICE_BYTES, `${limit - total} bytes too little`)
   assert.equal(quotas.readUsed(user.slot), total, 'what is used is what was moved')
-  assert.ok(quotas.isUsedUp(user.slot))
+  assert.ok(quotas.settle(user.slot))
   assert.equal(quotas.repair(user.slot), 0, 'and nothing is lost')
   await Promise.all(running.map((thread) => thread.exit()))
 })
@@ -135,11 +135,11 @@ test('threads that are killed at any point take nothing of the quota along', asy
   account.payMore()
   assert.equal(account.prepaid, 0)
   rows.publish()
-  assert.equal(quotas.isUsedUp(user.slot), false)
+  assert.equal(quotas.settle(user.slot), false)
   account.prepaid -= 1
   account.bytesIn += 1
   account.payMore()
-  assert.ok(quotas.isUsedUp(user.slot))
+  assert.ok(quotas.settle(user.slot))
 })
 
 test('a thread that dies before any single write leaves nothing that a repair does not put right', () => {
@@ -241,6 +241,32 @@ test('a larger quota opens at once, a smaller one ends, none lets everything pas
   assert.deepEqual(ended, [1])
 })
 
+test('a smaller quota ends with what was moved before it and is published after it', () => {
+  const { user, quotas, ended, move, publish } = setUp(10 * MIB)
+  move(0, 3 * MIB)
+  quotas.change(user.slot, 2 * MIB, 0)
+  assert.equal(quotas.settle(user.slot), false, 'nobody knows yet')
+  publish()
+  assert.deepEqual(ended, [])
+  assert.equal(quotas.settle(user.slot), true)
+  publish()
+  assert.deepEqual(ended, [0, 1])
+})
+
+test('a smaller quota of which threads hold more than is left does not end before it is moved', () => {
+  const { user, quotas, move, publish } = setUp(100 * MIB)
+  move(0, 1000) // of a slice of a megabyte
+  publish()
+  quotas.change(user.slot, 2000, 0)
+  assert.equal(quotas.settle(user.slot), false)
+  move(0, 1000)
+  publish()
+  assert.equal(quotas.settle(user.slot), false, 'all of it is not more than all')
+  move(0, 1)
+  publish()
+  assert.equal(quotas.settle(user.slot), true)
+})
+
 test('a quota that is set while bytes move is exact after the next repair', () => {
   const { quotas, user, move, publish } = setUp(null)
   move(0, 5 * MIB)
@@ -298,7 +324,7 @@ test('who sees the end of a quota while it is renewed takes of the new one, and 
   move(0, 1000)
   assert.ok(isRenewed)
   assert.deepEqual(ended, [])
-  assert.equal(quotas.isUsedUp(user.slot), false)
+  assert.equal(quotas.settle(user.slot), false)
   assert.ok(rows[0]!.account(user.slot).prepaid >= 0)
   assert.equal(rows[1]!.admit(user.slot, user.generation), 'admitted')
 })
