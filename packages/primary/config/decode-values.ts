@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 
 import type { ConfigProblem } from '#shared/errors'
 
-import { describeSecretValue, describeValue } from './describe.ts'
+import { type Decoded, fail } from './decoders.ts'
+import { describeSecretValue, describeValue, SWAPPED_SECRET } from './describe.ts'
 import type { KeyLines } from './key-lines.ts'
 import type { MatchedKeys } from './match-keys.ts'
 import { locate, type Place } from './place.ts'
@@ -21,6 +22,8 @@ export interface DecodedKeys {
   readonly warnings: readonly ConfigWarning[]
 }
 
+const SECRET_HERE = fail('this is a secret, which has no place here')
+
 /** The value of every key by its row of the schema, with everything that there is to say of them. */
 export function decodeValues(matched: MatchedKeys, lines: KeyLines): DecodedKeys {
   const values: Partial<Record<ConfigKey, unknown>> = {}
@@ -33,7 +36,8 @@ export function decodeValues(matched: MatchedKeys, lines: KeyLines): DecodedKeys
     values[key] = row.default
     const found = matched.found.get(key)
     if (found === undefined || (row.zero === 'default' && found.value === '')) continue
-    const decoded = row.decode(found.value)
+    const isSwapped = row.sensitive !== true && looksSwapped(found.value)
+    const decoded: Decoded<unknown> = isSwapped ? SECRET_HERE : row.decode(found.value)
     const place = locate(found.path, lines)
     const describe = row.sensitive === true ? describeSecretValue : describeValue
     if (!decoded.ok) {
@@ -50,6 +54,12 @@ export function decodeValues(matched: MatchedKeys, lines: KeyLines): DecodedKeys
   }
   // Each value came from the row of its own key, a relation that does not survive the loop.
   return { values: values as DecodedValues, given, failed, problems, warnings }
+}
+
+/** A whole secret, as it stands in a link: where it is no secret it would be printed, logged, or a name of a metric. */
+function looksSwapped(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(looksSwapped)
+  return typeof value === 'string' && SWAPPED_SECRET.test(value.replace(/^\//, ''))
 }
 
 /** What has to be said of a key because somebody relies on it. */

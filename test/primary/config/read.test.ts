@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { readConfig } from '#primary/config/read'
-import { CONFIG_KEYS } from '#primary/config/schema'
+import { CONFIG_KEYS, SCHEMA } from '#primary/config/schema'
 import { formatConfigWarning } from '#primary/config/warning'
 import type { IpListConfig, ProxyConfig } from '#shared/config'
 import { BUILT_IN_DCS } from '#shared/dc'
@@ -527,6 +527,14 @@ test('a secret that stands in the wrong place is not shown', () => {
       assert.ok(!told.includes(KEY), `${key} = ${value}: ${told}`)
     }
   }
+})
+
+test('a secret in place of any other text is a problem, or it would be printed', () => {
+  const others = CONFIG_KEYS.filter((key) => !('sensitive' in SCHEMA[key]) && key !== 'bind-to')
+  assert.ok(others.includes('api-path-prefix') && others.includes('stats.prometheus.metric-prefix'))
+  for (const key of others)
+    for (const value of [`"${SECRET}"`, `"/${SECRET}"`, `["${SECRET}"]`])
+      assert.notDeepEqual(problemsOf(`${key} = ${value}\n${MINIMAL}`), [], `${key} = ${value}`)
 })
 
 test('no text of an operator is met with anything but a config or a list of problems', () => {
