@@ -111,9 +111,11 @@ test(
     assert.equal(readMetric(metrics, 'mtg_user_quota_bytes', { user: 'anna' }), quota)
     assert.equal(readMetric(metrics, 'mtg_user_quota_used_bytes', { user: 'anna' }), used)
     assert.doesNotMatch(metrics, /mtg_user_quota\w*\{user="boris"/)
-    const said = proxy.logLines().filter(({ message }) => message === 'the quota of a user is used up')
+    const said = (): ReturnType<TestProxy['logLines']> =>
+      proxy.logLines().filter(({ message }) => message === 'the quota of a user is used up')
+    await waitUntil(() => said().length > 0, 'what the primary says with its next tick')
     assert.deepEqual(
-      said.map(({ user, quota: limit, period }) => ({ user, limit, period })),
+      said().map(({ user, quota: limit, period }) => ({ user, limit, period })),
       [{ user: 'anna', limit: quota, period: 'month' }],
     )
   },
